@@ -1,0 +1,149 @@
+package acl
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/stampdns/stampdns/server"
+)
+
+// parse reads one occurrence of the directive.
+func parse(d *server.Directive) (list, error) {
+	var l list
+	args, err := d.Arguments(0, -1)
+	if err != nil {
+		return l, err
+	}
+	if l.zones, err = d.Names(args); err != nil {
+		return l, err
+	}
+	for d.NextBlock() {
+		p, err := parsePolicy(d)
+		if err != nil {
+			return l, err
+		}
+		l.policies = append(l.policies, p)
+	}
+	if len(l.policies) == 0 {
+		return l, d.UsageErr("has no policy: write at least one line such as: block net 192.0.2.0/24")
+	}
+	return l, nil
+}
+
+// parsePolicy reads one line of the block.
+func parsePolicy(d *server.Directive) (policy, error) {
+	var p policy
+	switch d.Val() {
+	case "allow":
+		p.action = allow
+	case "block":
+		p.action = block
+	case "filter":
+		p.action = filter
+	case "drop":
+		p.action = drop
+	default:
+		return p, d.UsageErr("unknown action %q%s", d.Val(),
+			server.Suggest(d.Val(), []string{"allow", "block", "filter", "drop"}))
+	}
+	args, err := d.Arguments(0, -1)
+	if err != nil {
+		return p, err
+	}
+	types, nets, err := sections(d, args)
+	if err != nil {
+		return p, err
+	}
+	if p.types, err = parseTypes(d, types); err != nil {
+		return p, err
+	}
+	p.nets, err = parseNets(d, nets)
+	return p, err
+}
+
+// sections splits a policy's arguments into what follows "type" and "net".
+func sections(d *server.Directive, args []string) (types, nets []string, err error) {
+	var to *[]string
+	word := ""
+	for _, a := range args {
+		switch a {
+		case "type", "net":
+			if to != nil && len(*to) == 0 {
+				return nil, nil, d.UsageErr("nothing follows %s", word)
+			}
+			word, to = a, &types
+			if a == "net" {
+				to = &nets
+			}
+			continue
+		}
+		if to == nil {
+			return nil, nil, d.UsageErr("%q stands before type and net%s", a, server.Suggest(a, []string{"type", "net"}))
+		}
+		*to = append(*to, a)
+	}
+	if to != nil && len(*to) == 0 {
+		return nil, nil, d.UsageErr("nothing follows %s", word)
+	}
+	return types, nets, nil
+}
+
+// parseTypes reads query types, TYPE65280 (RFC 3597 section 5) among them; nil
+// is all of them.
+func parseTypes(d *server.Directive, names []string) ([]uint16, error) {
+	var types []uint16
+	for _, name := range names {
+		if name == "*" {
+			return nil, nil
+		}
+		upper := strings.ToUpper(name)
+		t, ok := dns.StringToType[upper]
+		if number, unknown := strings.CutPrefix(upper, "TYPE"); !ok && unknown {
+			n, err := strconv.ParseUint(number, 10, 16)
+			t, ok = uint16(n), err == nil
+		}
+		if !ok {
+			return nil, d.UsageErr("unknown query type %q%s", name, server.Suggest(upper, typeNames()))
+		}
+		types = append(types, t)
+	}
+	return types, nil
+}
+
+func typeNames() []string {
+	names := make([]string, 0, len(dns.StringToType))
+	for name := range dns.StringToType {
+		names = append(names, name)
+	}
+	return names
+}
+
+// parseNets reads networks and addresses; nil is all of them.
+func parseNets(d *server.Directive, texts []string) (networks, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	var prefixes []netip.Prefix
+	for _, text := range texts {
+		if text == "*" {
+			return nil, nil
+		}
+		if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+			a = a.Unmap()
+			prefixes = append(prefixes, netip.PrefixFrom(a, a.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, d.UsageErr("%q is no network: write an address, a network such as 192.0.2.0/24, or *", text)
+		}
+		if p.Addr().Is4In6() {
+			return nil, d.UsageErr("%q: write IPv4 networks in their own form", text)
+		}
+		prefixes = append(prefixes, p)
+	}
+	return newNetworks(prefixes), nil
+}
