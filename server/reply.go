@@ -15,9 +15,12 @@ type EDE uint16
 // The extended errors we send.
 const (
 	EDENone             EDE = 0xFFFF
+	EDEOther            EDE = 0
 	EDENotReady         EDE = 14
 	EDEProhibited       EDE = 18
 	EDENotAuthoritative EDE = 20
+	EDENoReachable      EDE = 22 // no reachable authority
+	EDENetworkError     EDE = 23
 )
 
 // Response codes (RFC 1035 section 4.1.1, RFC 6891 section 9).

@@ -65,6 +65,17 @@ type udpPeer struct {
 	control    [8]uint64 // aligned for struct cmsghdr
 	controlLen int
 	iov        unix.Iovec
+	// Of a reply that is sent by itself: its header, the result, and sendOne as a
+	// function, made once.
+	alone message
+	errno syscall.Errno
+	send  func(fd uintptr) bool
+}
+
+// sendOne sends the reply that alone describes, in RawConn.Write.
+func (p *udpPeer) sendOne(fd uintptr) bool {
+	_, _, p.errno = unix.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&p.alone.header)), unix.MSG_DONTWAIT)
+	return true
 }
 
 // shareable lets the workers' sockets share one address.
@@ -369,14 +380,12 @@ func (s *udpSocket) flush() {
 func (s *udpSocket) finish(q *Query) {
 	gen := q.chain.gen
 	if q.verdict == Answered {
-		m := new(message)
-		m.address(q)
-		errno := unix.EAGAIN
-		err := s.raw.Write(func(fd uintptr) bool {
-			_, _, errno = unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(m)), 1, unix.MSG_DONTWAIT, 0, 0)
-			return true
-		})
-		if err != nil || errno != 0 {
+		p := &q.peer
+		if p.send == nil {
+			p.send = p.sendOne
+		}
+		p.alone.address(q)
+		if err := s.raw.Write(p.send); err != nil || p.errno != 0 {
 			s.counters.sendErrors.Add(1)
 		}
 	}

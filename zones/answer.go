@@ -59,7 +59,7 @@ func (s *Set) resolve(reply []byte, q Question, limit int) ([]byte, Result) {
 	p := r.name.path()
 	e := s.find(&p, q.Type == dns.TypeDS)
 	if e == nil || e.zone == nil {
-		return reply, Result{NotLoaded: e != nil}
+		return reply, Result{NotLoaded: e != nil && !e.ceded}
 	}
 	r.zone = e.zone
 	r.w.buf, r.w.limit = reply, limit

@@ -29,7 +29,7 @@ func (s *Set) ready(reply []byte, p *path, q Question, limit int) ([]byte, Resul
 	}
 	e := s.find(p, false)
 	if e == nil || e.zone == nil {
-		return reply, Result{NotLoaded: e != nil}, true
+		return reply, Result{NotLoaded: e != nil && !e.ceded}, true
 	}
 	z := e.zone
 	a := readyAnswer{zone: z, buf: reply, limit: limit, signed: q.DO && z.denial != nil}

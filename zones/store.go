@@ -3,6 +3,7 @@ package zones
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ type entry struct {
 	origin wire.Name
 	zone   *Zone // nil if not loaded
 	label  uint32
+	ceded  bool // the names at and below origin are for others to answer
 }
 
 // Find returns the zone that name lies in, the longest one, and its label; nil
@@ -40,7 +42,15 @@ func (s *Set) Find(name wire.Name) (*Zone, uint32) {
 }
 
 // Len is the number of zones, those that could not be loaded among them.
-func (s *Set) Len() int { return len(s.entries) }
+func (s *Set) Len() int {
+	n := 0
+	for i := range s.entries {
+		if !s.entries[i].ceded {
+			n++
+		}
+	}
+	return n
+}
 
 // find looks for the longest zone at or above a name. With above, a zone of
 // exactly that name only counts if there is none above it: it is the parent that
@@ -97,7 +107,8 @@ type Store struct {
 	zones map[string]*declared
 	batch int         // open batches: publishing waits for the last to close
 	dirty []*declared // what the Set does not show yet
-	gone  bool        // the Set shows a zone that is released
+	gone  bool        // the Set shows what is released, or ceded no more
+	ceded map[string]wire.Name
 }
 
 type declared struct {
@@ -169,6 +180,10 @@ func (s *Store) declare(status Status) error {
 	}
 	status.Origin = slices.Clone(status.Origin)
 	s.zones[string(status.Origin)] = &declared{status: status}
+	if s.ceded[string(status.Origin)] != nil {
+		s.gone = true
+		s.publish()
+	}
 	return nil
 }
 
@@ -181,10 +196,36 @@ func (s *Store) Release(origin wire.Name) {
 		return
 	}
 	delete(s.zones, string(origin))
-	if d.zone != nil || d.status.Err != nil {
+	if d.zone != nil || d.status.Err != nil || s.ceded[string(origin)] != nil {
 		s.gone = true
 		s.publish()
 	}
+}
+
+// Cede says at and below which names others answer, in place of those that were
+// ceded before: a zone above such a name does not speak for it any more. A zone of
+// the very name goes before, for as long as it is declared.
+func (s *Store) Cede(names []wire.Name) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ceded := make(map[string]wire.Name, len(names))
+	for _, n := range names {
+		ceded[string(n)] = slices.Clone(n)
+	}
+	s.gone = s.gone || !maps.EqualFunc(s.ceded, ceded, slices.Equal[wire.Name])
+	s.ceded = ceded
+	s.publish()
+}
+
+// Declared says whether a zone of this name is declared, and its source.
+func (s *Store) Declared(origin wire.Name) (source string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, ok := s.zones[string(origin)]
+	if !ok {
+		return "", false
+	}
+	return d.status.Source, true
 }
 
 // Put serves z, in place of what its name stood for until now. Its name must be
@@ -259,6 +300,11 @@ func (s *Store) whole() *Set {
 			d.place = len(entries)
 		}
 	}
+	for name, origin := range s.ceded {
+		if s.zones[name] == nil {
+			entries = append(entries, entry{origin: origin, ceded: true})
+		}
+	}
 	return newSet(entries)
 }
 
@@ -286,7 +332,9 @@ func (s *Store) changed() *Set {
 	return next
 }
 
-func (d *declared) entry() entry { return entry{d.status.Origin, d.zone, d.label} }
+func (d *declared) entry() entry {
+	return entry{origin: d.status.Origin, zone: d.zone, label: d.label}
+}
 
 // Status returns the state of every declared zone, in canonical order.
 func (s *Store) Status() []Status {

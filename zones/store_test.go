@@ -262,3 +262,59 @@ func TestStoreChangesOneCheaply(t *testing.T) {
 		t.Errorf("serial %d", z.Serial())
 	}
 }
+
+// TestCede: below a ceded name others answer, also for aliases that lead there; a
+// zone of that very name goes before, for as long as it is declared.
+func TestCede(t *testing.T) {
+	s := NewStore()
+	serve := func(origin string) {
+		t.Helper()
+		if err := s.Declare(name(t, origin), "test"); err != nil {
+			t.Fatal(err)
+		}
+		s.Put(zoneOf(t, origin, 1), 0, testTime)
+	}
+	answered := func(qname string, qtype uint16) string {
+		t.Helper()
+		buf, q := question(t, qname, qtype)
+		_, r := s.Set().Answer(buf, q, 512)
+		switch {
+		case r.NotLoaded:
+			return "not loaded"
+		case r.Zone == nil:
+			return ""
+		}
+		return r.Zone.Origin().String()
+	}
+	serve("example.org")
+	s.Cede([]wire.Name{name(t, "corp.example.org"), name(t, "example.com")})
+	for qname, want := range map[string]string{
+		"corp.example.org.": "", "www.corp.example.org.": "", "a.b.corp.example.org.": "",
+		"www.example.org.": "example.org.", "xcorp.example.org.": "example.org.", "www.example.com.": "",
+	} {
+		if got := answered(qname, dns.TypeA); got != want {
+			t.Errorf("%s is answered from %q, want %q", qname, got, want)
+		}
+	}
+	if got := answered("corp.example.org.", dns.TypeDS); got != "example.org." {
+		t.Errorf("the parent's side of the cut is answered from %q", got)
+	}
+	if n := s.Set().Len(); n != 1 {
+		t.Errorf("%d zones", n)
+	}
+	serve("corp.example.org")
+	if got := answered("www.corp.example.org.", dns.TypeA); got != "corp.example.org." {
+		t.Errorf("with a zone of the ceded name: %q", got)
+	}
+	if source, ok := s.Declared(name(t, "corp.example.org")); !ok || source != "test" {
+		t.Errorf("declared: %q %v", source, ok)
+	}
+	s.Release(name(t, "corp.example.org"))
+	if got := answered("www.corp.example.org.", dns.TypeA); got != "" {
+		t.Errorf("without it: %q", got)
+	}
+	s.Cede(nil)
+	if got := answered("www.corp.example.org.", dns.TypeA); got != "example.org." {
+		t.Errorf("ceded no more: %q", got)
+	}
+}

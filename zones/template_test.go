@@ -123,7 +123,7 @@ func TestTemplates(t *testing.T) {
 		if err != nil {
 			continue // it is about what else does not load
 		}
-		allWays(t, newSet([]entry{{z.origin, z, 1}}), z, &ready)
+		allWays(t, newSet([]entry{{origin: z.origin, zone: z, label: 1}}), z, &ready)
 	}
 	for seed := range uint64(60) {
 		b, err := Collect(rrSource{"example.", generate(rand.New(rand.NewPCG(seed, 3)), "example.", []string{"example."})})
@@ -131,7 +131,7 @@ func TestTemplates(t *testing.T) {
 			t.Fatal(err)
 		}
 		z := b.Compile()
-		allWays(t, newSet([]entry{{z.origin, z, 1}}), z, &ready)
+		allWays(t, newSet([]entry{{origin: z.origin, zone: z, label: 1}}), z, &ready)
 	}
 	if ready < 100_000 {
 		t.Errorf("only %d answers were ready", ready)
@@ -272,6 +272,6 @@ func FuzzTemplate(f *testing.F) {
 			whole = owner
 		}
 		wire.Lower(whole)
-		compareWays(t, newSet([]entry{{z.origin, z, 1}}), whole, qtype, do, int(limit))
+		compareWays(t, newSet([]entry{{origin: z.origin, zone: z, label: 1}}), whole, qtype, do, int(limit))
 	})
 }

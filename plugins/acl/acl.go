@@ -62,15 +62,15 @@ type list struct {
 // policy matches queries by type and client.
 type policy struct {
 	action action
-	types  []uint16 // nil for all
-	nets   networks // nil for all
+	types  []uint16        // nil for all
+	nets   server.Networks // nil for all
 }
 
 func (p *policy) matches(q *server.Query) bool {
 	if p.types != nil && !slices.Contains(p.types, q.Type) {
 		return false
 	}
-	return p.nets == nil || p.nets.contain(q.Remote.Addr())
+	return p.nets == nil || p.nets.Contains(q.Remote.Addr())
 }
 
 // zone is the index of the list's longest zone that name is in, -1 for none.

@@ -1,7 +1,6 @@
 package acl
 
 import (
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -60,7 +59,7 @@ func parsePolicy(d *server.Directive) (policy, error) {
 	if p.types, err = parseTypes(d, types); err != nil {
 		return p, err
 	}
-	p.nets, err = parseNets(d, nets)
+	p.nets, err = d.Networks(nets)
 	return p, err
 }
 
@@ -119,31 +118,4 @@ func typeNames() []string {
 		names = append(names, name)
 	}
 	return names
-}
-
-// parseNets reads networks and addresses; nil is all of them.
-func parseNets(d *server.Directive, texts []string) (networks, error) {
-	if len(texts) == 0 {
-		return nil, nil
-	}
-	var prefixes []netip.Prefix
-	for _, text := range texts {
-		if text == "*" {
-			return nil, nil
-		}
-		if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
-			a = a.Unmap()
-			prefixes = append(prefixes, netip.PrefixFrom(a, a.BitLen()))
-			continue
-		}
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, d.UsageErr("%q is no network: write an address, a network such as 192.0.2.0/24, or *", text)
-		}
-		if p.Addr().Is4In6() {
-			return nil, d.UsageErr("%q: write IPv4 networks in their own form", text)
-		}
-		prefixes = append(prefixes, p)
-	}
-	return newNetworks(prefixes), nil
 }
