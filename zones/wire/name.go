@@ -262,10 +262,11 @@ func SkipName(msg []byte, off int) (int, bool) {
 	return 0, false
 }
 
-// expandName reads the name at off in msg into buf, in the case as sent, and
+// ExpandName reads the name at off in msg into buf, in the case as sent, and
 // follows its compression pointers (RFC 1035 section 4.1.4), each of which must
-// point before the labels it ends. end is the offset behind the name.
-func expandName(buf *[MaxName]byte, msg []byte, off int) (name Name, end int, ok bool) {
+// point before the labels it ends, and not into the header. end is the offset
+// behind the name.
+func ExpandName(buf *[MaxName]byte, msg []byte, off int) (name Name, end int, ok bool) {
 	n, run := 0, off
 	for off < len(msg) {
 		c := int(msg[off])
@@ -278,7 +279,7 @@ func expandName(buf *[MaxName]byte, msg []byte, off int) (name Name, end int, ok
 				end = off + 2
 			}
 			off = c&0x3F<<8 | int(msg[off+1])
-			if off >= run {
+			if off >= run || off < HeaderLen {
 				return nil, 0, false
 			}
 			run = off

@@ -32,14 +32,14 @@ const (
 // which ends at end.
 func readTSIG(msg []byte, start, off, end int) (sig TSIG, ok bool) {
 	var buf [MaxName]byte
-	key, _, ok := expandName(&buf, msg, start)
+	key, _, ok := ExpandName(&buf, msg, start)
 	if !ok || binary.BigEndian.Uint16(msg[off+2:]) != classANY {
 		return sig, false
 	}
 	sig = TSIG{Present: true, owner: start, keyLen: len(key), data: msg[off+10 : end : end]}
 	// A name that the data begins with has nothing before it to point to: it is not
 	// compressed.
-	_, algLen, ok := expandName(&buf, sig.data, 0)
+	_, algLen, ok := ExpandName(&buf, sig.data, 0)
 	if !ok || len(sig.data) < algLen+tsigMAC {
 		return sig, false
 	}
@@ -59,7 +59,7 @@ func (s *TSIG) ErrorLen() int { return s.keyLen + 10 + s.algLen + tsigMAC + tsig
 // was read from, no MAC, and the error.
 func (s *TSIG) AppendError(dst, query []byte, code uint16) []byte {
 	var buf [MaxName]byte
-	key, _, _ := expandName(&buf, query, s.owner)
+	key, _, _ := ExpandName(&buf, query, s.owner)
 	data := s.data
 	macLen := int(binary.BigEndian.Uint16(data[s.algLen+tsigTimes:]))
 	id := data[s.algLen+tsigMAC+macLen:]
