@@ -37,6 +37,7 @@ var outside = []string{
 	"github.com/spf13/cobra",
 	"github.com/cpuguy83/go-md2man/v2", // cobra's own way to man pages
 	"github.com/spf13/pflag",
+	"go.etcd.io/bbolt", // the server's state: one file that survives a crash
 	"golang.org/x/sys",
 }
 

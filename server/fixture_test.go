@@ -281,11 +281,11 @@ func (l *lab) start(t testing.TB, text string, change ...func(*Options)) *Server
 }
 
 // startFile serves text from a file, and returns its path.
-func (l *lab) startFile(t testing.TB, text string) (*Server, string) {
+func (l *lab) startFile(t testing.TB, text string, change ...func(*Options)) (*Server, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "Corefile")
 	write(t, path, text)
-	s := l.newServer(t)
+	s := l.newServer(t, change...)
 	cf, err := ReadCorefile(path)
 	if err == nil {
 		err = s.Start(cf)

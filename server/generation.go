@@ -25,6 +25,9 @@ type generation struct {
 	registry *prometheus.Registry
 	blocks   []*builtBlock
 	mounts   map[string]*mounts
+	api      *mounts    // what is served at each of apis, behind the guard
+	apis     []apiPoint // in order of first mention
+	state    *stateUse
 	checks   []readyCheck
 	onStart  []func()
 	onStop   []func()
@@ -68,6 +71,8 @@ func (s *Server) build(cf Corefile) (*generation, error) {
 		server: s, corefile: cf, hash: hex.EncodeToString(sum[:]),
 		registry: prometheus.NewRegistry(),
 		mounts:   make(map[string]*mounts),
+		api:      newMounts(place{}, "of the API", "mount it once"),
+		state:    new(stateUse),
 		shared:   make(map[any]any),
 		kept:     make(map[keptKey]any),
 		inflight: make([]inflight, s.workers),
@@ -100,6 +105,9 @@ func (s *Server) build(cf Corefile) (*generation, error) {
 		}
 	}
 	if err := g.checkOverlap(); err != nil {
+		return nil, err
+	}
+	if err := g.mountAPI(); err != nil {
 		return nil, err
 	}
 	if err := g.registry.Register(&collector{server: s, hash: g.hash}); err != nil {

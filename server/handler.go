@@ -50,9 +50,12 @@ type chain struct {
 // and the verdict says whether there is a reply to send. A pending query may be
 // another goroutine's before its handler returns, so nothing of q is touched
 // then.
-func (c *chain) in(q *Query) Verdict {
-	for i := 0; ; i++ {
-		q.depth = i
+func (c *chain) in(q *Query) Verdict { return c.from(q, 0) }
+
+// from is in from the i-th handler on.
+func (c *chain) from(q *Query, i int) Verdict {
+	for ; ; i++ {
+		q.depth, q.ender = i, i
 		if i == c.gate && !q.admit() {
 			return c.end(q, Answered)
 		}
@@ -71,19 +74,27 @@ func (c *chain) in(q *Query) Verdict {
 	}
 }
 
-// end brings q out through the chain.
+// end brings q out through the chain, and says what became of it there.
 func (c *chain) end(q *Query, v Verdict) Verdict {
 	q.verdict = v
 	c.out(q)
-	return v
+	return q.verdict
 }
 
 // out brings q back through the handlers it has passed, the last one first, and
-// closes the reply at the gate.
+// closes the reply at the gate. A forked query goes no further than the handler
+// that forked it.
 func (c *chain) out(q *Query) {
-	for q.depth > c.gate {
+	floor := c.gate
+	if q.forked {
+		floor = q.floor
+	}
+	for q.depth > floor {
 		q.depth--
 		c.handlers[q.depth].Out(q)
+	}
+	if q.forked {
+		return
 	}
 	if q.verdict == Answered {
 		q.close()

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -24,28 +25,29 @@ const (
 	httpGrace = time.Second
 )
 
-// mounts are the HTTP handlers of one generation at one address.
+// mounts are HTTP handlers of one generation: those at one address, or the API's.
 type mounts struct {
-	at     place // of the first of them
+	at     place  // of the first of them
+	where  string // for errors: at ADDRESS
+	remedy string // for errors: what to do where a pattern is taken
 	mux    *http.ServeMux
 	places map[string]place // by pattern
+	tls    *tls.Config      // nil for HTTP without TLS
 }
 
-// mount adds a handler; net/http panics on patterns that are wrong or that
+func newMounts(at place, where, remedy string) *mounts {
+	return &mounts{at: at, where: where, remedy: remedy, mux: http.NewServeMux(), places: make(map[string]place)}
+}
+
+// add adds a handler; net/http panics on patterns that are wrong or that
 // conflict with each other, which here is the fault of a Corefile.
-func (g *generation) mount(at place, addr, pattern string, h http.Handler) (err error) {
-	addr = strings.ToLower(addr)
-	m := g.mounts[addr]
-	if m == nil {
-		m = &mounts{at: at, mux: http.NewServeMux(), places: make(map[string]place)}
-		g.mounts[addr] = m
-	}
+func (m *mounts) add(at place, pattern string, h http.Handler) (err error) {
 	if first, taken := m.places[pattern]; taken {
-		return fmt.Errorf("%s at %s is taken already by %s: choose another address", pattern, addr, first)
+		return fmt.Errorf("%s %s is taken already by %s: %s", pattern, m.where, first, m.remedy)
 	}
 	defer func() {
 		if fault := recover(); fault != nil {
-			err = fmt.Errorf("mount %s at %s: %v", pattern, addr, fault)
+			err = fmt.Errorf("mount %s %s: %v", pattern, m.where, fault)
 		}
 	}()
 	m.mux.Handle(pattern, h)
@@ -53,12 +55,21 @@ func (g *generation) mount(at place, addr, pattern string, h http.Handler) (err 
 	return nil
 }
 
+// mountsAt are the mounts at addr.
+func (g *generation) mountsAt(at place, addr string) *mounts {
+	addr = strings.ToLower(addr)
+	if g.mounts[addr] == nil {
+		g.mounts[addr] = newMounts(at, "at "+addr, "choose another address")
+	}
+	return g.mounts[addr]
+}
+
 // httpServer listens at one address; what it answers follows the generation.
 type httpServer struct {
 	listener net.Listener
 	server   *http.Server
 	conns    *httpConns
-	mux      atomic.Pointer[http.ServeMux]
+	mounts   atomic.Pointer[mounts]
 	left     atomic.Bool // the address was given up
 	cancel   context.CancelFunc
 	done     chan struct{} // closed when Serve returned; nil until serve
@@ -70,7 +81,8 @@ func (s *Server) listenHTTP(addr string) (*httpServer, error) {
 	if err != nil {
 		return nil, &ListenError{Network: "tcp", Addr: addr, Err: err}
 	}
-	h := &httpServer{listener: thriftyListener{l, s.shed}, conns: newHTTPConns()}
+	h := &httpServer{conns: newHTTPConns()}
+	h.listener = httpListener{l, s.shed, &h.mounts}
 	requests, cancel := context.WithCancel(context.Background())
 	h.cancel = cancel
 	h.server = &http.Server{
@@ -87,12 +99,21 @@ func (s *Server) listenHTTP(addr string) (*httpServer, error) {
 	return h, nil
 }
 
-// ServeHTTP passes a request to the mounts of the generation in use.
-func (s *httpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Load().ServeHTTP(w, r) }
+// ServeHTTP passes a request to the mounts of the generation in use. Connections
+// from before the address spoke TLS end.
+func (s *httpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m := s.mounts.Load()
+	if m.tls != nil && r.TLS == nil {
+		w.Header().Set("Connection", "close")
+		http.Error(w, "this address speaks TLS by now: connect again, with https", http.StatusBadRequest)
+		return
+	}
+	m.mux.ServeHTTP(w, r)
+}
 
-// serve answers from mux on, or changes over to it.
-func (s *httpServer) serve(mux *http.ServeMux, log *slog.Logger) {
-	s.mux.Store(mux)
+// serve answers from m on, or changes over to it.
+func (s *httpServer) serve(m *mounts, log *slog.Logger) {
+	s.mounts.Store(m)
 	if s.done != nil {
 		return
 	}
@@ -134,18 +155,27 @@ func (s *httpServer) addr() netip.AddrPort {
 	return unmap(s.listener.Addr().(*net.TCPAddr).AddrPort())
 }
 
-// thriftyListener makes room for the next connection where there is no file
-// descriptor for it; the http.Server tries again.
-type thriftyListener struct {
+// httpListener makes room for the next connection where there is no file
+// descriptor for it; the http.Server tries again. New connections speak TLS where
+// the mounts in use want it: the http.Server does the handshake, and bounds its
+// time, where it knows a connection as a *tls.Conn.
+type httpListener struct {
 	net.Listener
-	shed func()
+	shed   func()
+	mounts *atomic.Pointer[mounts]
 }
 
 // Accept waits for a connection.
-func (l thriftyListener) Accept() (net.Conn, error) {
+func (l httpListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if noDescriptors(err) {
 		l.shed()
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	if conf := l.mounts.Load().tls; conf != nil {
+		return tls.Server(c, conf), nil
+	}
+	return c, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"container/list"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -45,7 +46,7 @@ func (h *httpConns) note(conn net.Conn, state http.ConnState) {
 	case http.StateNew:
 		for h.order.Len() >= h.most {
 			if !h.shedLocked() {
-				conn.Close()
+				cutOff(conn)
 				return
 			}
 		}
@@ -91,8 +92,17 @@ func (h *httpConns) shedLocked() bool {
 		return false
 	}
 	h.forgetLocked(victim.conn)
-	victim.conn.Close()
+	cutOff(victim.conn)
 	return true
+}
+
+// cutOff closes a connection without a word to the client, who may not read it:
+// the end of a TLS connection would wait for that.
+func cutOff(c net.Conn) {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
+	c.Close()
 }
 
 // allow sets how many connections may be open.

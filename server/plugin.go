@@ -153,7 +153,7 @@ func (d *Directive) Gatherer() prometheus.Gatherer { return d.gen.registry }
 // addr, "host:port". One address may be given by many plugins and blocks; the
 // same pattern twice at one address is an error.
 func (d *Directive) Mount(addr, pattern string, h http.Handler) error {
-	if err := d.gen.mount(d.here(), addr, pattern, h); err != nil {
+	if err := d.gen.mountsAt(d.here(), addr).add(d.here(), pattern, h); err != nil {
 		return d.Errf("%w", err)
 	}
 	return nil

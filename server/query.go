@@ -85,6 +85,9 @@ type Query struct {
 	state   state
 	verdict Verdict
 	depth   int // handlers passed: those whose Out is due
+	ender   int // the handler whose In ended the query, or has it
+	floor   int // the handler that forked the query, the last whose Out is called
+	forked  bool
 	chain   *chain
 	done    func(*Query) // sends a query that was pending
 	peer    udpPeer
@@ -130,6 +133,7 @@ func (q *Query) parse() bool {
 	q.NS, q.Zone, q.NSID = 0, 0, nil
 	q.options, q.fault, q.rcode = q.options[:0], nil, 0
 	q.state, q.verdict, q.depth, q.chain = stateOK, Next, 0, nil
+	q.forked = false
 	p := q.Packet
 	if len(p) < wire.HeaderLen || wire.Flags(p)&wire.FlagQR != 0 {
 		return false
@@ -226,6 +230,14 @@ func (q *Query) Fault() error { return q.fault }
 
 // Verdict says, in Out, how the query ended: Answered or Dropped.
 func (q *Query) Verdict() Verdict { return q.verdict }
+
+// Passed says, in Out, whether the query went on behind the handler that asks:
+// false means that its own In ended it.
+func (q *Query) Passed() bool { return q.ender > q.depth }
+
+// Answer makes, in Out of a handler behind the server's checks, a dropped query
+// an answered one; the handler has made its Reply.
+func (q *Query) Answer() { q.verdict = Answered }
 
 // Took is the time from reading the query to now, for observers in Out. The clock
 // is read a few times for all queries that were read together: the time may lack

@@ -16,8 +16,11 @@ type EDE uint16
 const (
 	EDENone             EDE = 0xFFFF
 	EDEOther            EDE = 0
+	EDEStaleAnswer      EDE = 3
+	EDECachedError      EDE = 13
 	EDENotReady         EDE = 14
 	EDEProhibited       EDE = 18
+	EDEStaleNXDomain    EDE = 19
 	EDENotAuthoritative EDE = 20
 	EDENoReachable      EDE = 22 // no reachable authority
 	EDENetworkError     EDE = 23

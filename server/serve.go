@@ -13,17 +13,8 @@ import (
 func (s *Server) serve(r *router, q *Query) (v Verdict) {
 	turn := q.turn.Load()
 	defer func() {
-		fault := recover()
-		switch {
-		case fault == nil:
-		case q.turn.CompareAndSwap(turn, turn+1):
-			v = s.salvage(q, fault)
-		default:
-			s.panics.Add(1)
-			if s.panicLog.allow(time.Now()) {
-				s.log.Error("a handler panicked after its query was finished", "panic", fault, "stack", string(debug.Stack()))
-			}
-			v = Pending
+		if fault := recover(); fault != nil {
+			v = s.caught(q, turn, fault)
 		}
 	}()
 	if !q.parse() {
@@ -34,6 +25,19 @@ func (s *Server) serve(r *router, q *Query) (v Verdict) {
 	}
 	r.route(q)
 	return q.chain.in(q)
+}
+
+// caught deals with the panic of a handler on the way in; turn is the query's from
+// before.
+func (s *Server) caught(q *Query, turn uint32, fault any) Verdict {
+	if q.turn.CompareAndSwap(turn, turn+1) {
+		return s.salvage(q, fault)
+	}
+	s.panics.Add(1)
+	if s.panicLog.allow(time.Now()) {
+		s.log.Error("a handler panicked after its query was finished", "panic", fault, "stack", string(debug.Stack()))
+	}
+	return Pending
 }
 
 // finish ends a query that was pending, with the same care.

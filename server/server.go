@@ -74,6 +74,8 @@ type Server struct {
 	keys      []listenKey // of the listeners, in order of first mention
 	listeners map[listenKey]*listener
 	http      map[string]*httpServer
+	apiSlots  chan struct{} // one held by each API request under way
+	states    states
 	closed    bool
 	leaving   map[listenKey]*listener // out of use, but not closed yet
 	retiring  sync.WaitGroup
@@ -101,6 +103,7 @@ func New(o Options) *Server {
 		listeners:   make(map[listenKey]*listener),
 		leaving:     make(map[listenKey]*listener),
 		http:        make(map[string]*httpServer),
+		apiSlots:    make(chan struct{}, maxAPIRequests),
 	}
 	s.tcp.conns = cmp.Or(max(0, o.TCPConns), s.tcp.conns)
 	s.tcp.idle = cmp.Or(max(0, o.TCPIdle), s.tcp.idle)
@@ -185,15 +188,8 @@ func (s *Server) install(cf Corefile) error {
 	if err != nil {
 		return err
 	}
-	fresh, err := s.openDNS(g)
+	fresh, freshHTTP, err := s.openAll(g)
 	if err != nil {
-		return err
-	}
-	freshHTTP, err := s.openHTTP(g)
-	if err != nil {
-		for _, l := range fresh {
-			l.close()
-		}
 		return err
 	}
 	g.start()
@@ -269,21 +265,27 @@ func (s *Server) isLeaving(k listenKey) bool {
 // openHTTP opens the HTTP addresses of g that are not open yet, all or none.
 func (s *Server) openHTTP(g *generation) (map[string]*httpServer, error) {
 	fresh := make(map[string]*httpServer)
+	var err error
 	for _, addr := range slices.Sorted(maps.Keys(g.mounts)) {
-		if s.http[addr] != nil {
-			continue
-		}
-		h, err := s.listenHTTP(addr)
-		if err != nil {
-			for _, h := range fresh {
-				h.listener.Close()
+		h := s.http[addr]
+		if h == nil {
+			if h, err = s.listenHTTP(addr); err != nil {
+				err = g.mounts[addr].at.errorf("%w", err)
+				break
 			}
-			at := g.mounts[addr].at
-			return nil, &ConfigError{File: at.file, Line: at.line, Err: err}
+			fresh[addr] = h
 		}
-		fresh[addr] = h
+		if err = g.checkBound(addr, h.addr()); err != nil {
+			break
+		}
 	}
-	return fresh, nil
+	if err == nil {
+		return fresh, nil
+	}
+	for _, h := range fresh {
+		h.listener.Close()
+	}
+	return nil, err
 }
 
 // swap makes g what is served and returns what that leaves without use.
@@ -315,14 +317,14 @@ func (s *Server) swap(g *generation, fresh map[listenKey]*listener, freshHTTP ma
 	}
 	maps.Copy(s.http, freshHTTP)
 	for addr, h := range s.http {
-		h.serve(g.mounts[addr].mux, s.log)
+		h.serve(g.mounts[addr], s.log)
 	}
 	s.apportion()
 	return old, gone, goneHTTP
 }
 
 // retire ends what is out of use: first reading, then the queries under way,
-// then the plugins, then the sockets.
+// then the plugins, then the sockets and the state file.
 func (s *Server) retire(ctx context.Context, g *generation, gone []*listener, goneHTTP []*httpServer) error {
 	var all sync.WaitGroup
 	for _, l := range gone {
@@ -340,7 +342,7 @@ func (s *Server) retire(ctx context.Context, g *generation, gone []*listener, go
 	for _, h := range goneHTTP {
 		err = errors.Join(err, h.shutdown(ctx))
 	}
-	return err
+	return errors.Join(err, s.states.release(g.state))
 }
 
 // LameDuck is how long Shutdown goes on answering before it begins to stop.

@@ -1,0 +1,180 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// apiGuard stands in front of the API's routes at one address. In this order a
+// request needs a name of this machine or the token, to come from no other site's
+// page, one of the slots, and a body that may be read.
+type apiGuard struct {
+	server *Server
+	routes *http.ServeMux
+	// token is the hash of the token, so that comparing it takes as long for every
+	// guess; nil where there is none.
+	token  []byte
+	origin *http.CrossOriginProtection
+}
+
+func newAPIGuard(s *Server, p apiPoint, routes *http.ServeMux) *apiGuard {
+	g := &apiGuard{server: s, routes: routes, origin: http.NewCrossOriginProtection()}
+	if len(p.Token) > 0 {
+		sum := sha256.Sum256(p.Token)
+		g.token = sum[:]
+	}
+	return g
+}
+
+// ServeHTTP answers a request, with JSON whatever is wrong.
+func (g *apiGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	response := &apiResponse{ResponseWriter: w}
+	defer g.salvage(response, r)
+	if !g.admit(response, r) {
+		return
+	}
+	select {
+	case g.server.apiSlots <- struct{}{}:
+		defer func() { <-g.server.apiSlots }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		WriteAPIError(response, http.StatusServiceUnavailable,
+			"%d requests are under way, which is the most: try again in a second", maxAPIRequests)
+		return
+	}
+	if r.ContentLength > maxAPIBody {
+		writeTooLarge(response)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxAPIBody)
+	if r.ContentLength != 0 && !isSafe(r.Method) && !requireJSON(response, r) {
+		return
+	}
+	g.route(response, r)
+}
+
+// isSafe says whether requests of a method change nothing (RFC 9110 section 9.2.1).
+func isSafe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// admit says whether the client may ask at all, and tells it why not.
+func (g *apiGuard) admit(w http.ResponseWriter, r *http.Request) bool {
+	if g.token == nil {
+		// A page may reach this machine under a name of its own (DNS rebinding),
+		// and then is no other site to the browser.
+		if !isLoopback(r.Host) {
+			WriteAPIError(w, http.StatusForbidden, "the host asked for is %q, which is no name of this machine: "+
+				"ask http://localhost or http://127.0.0.1, or give the API a token", r.Host)
+			return false
+		}
+	} else if challenge, fault := g.unauthorized(r); fault != "" {
+		w.Header().Set("WWW-Authenticate", challenge)
+		WriteAPIError(w, http.StatusUnauthorized, "%s", fault)
+		return false
+	}
+	if err := g.origin.Check(r); err != nil {
+		WriteAPIError(w, http.StatusForbidden, "pages of other sites may not change anything here: %v", err)
+		return false
+	}
+	return true
+}
+
+// unauthorized says what is wrong with a request's credentials, "" for nothing, and
+// the challenge to answer with (RFC 6750 section 3).
+func (g *apiGuard) unauthorized(r *http.Request) (challenge, fault string) {
+	const bearer, remedy = "Bearer", "send Authorization: Bearer and the token of the API's token file"
+	sent := r.Header.Get("Authorization")
+	if sent == "" {
+		return bearer, "no token sent: " + remedy
+	}
+	scheme, token, _ := strings.Cut(sent, " ")
+	if !strings.EqualFold(scheme, bearer) {
+		return bearer, "what was sent as Authorization is no bearer token: " + remedy
+	}
+	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	if subtle.ConstantTimeCompare(sum[:], g.token) != 1 {
+		return bearer + ` error="invalid_token"`, "the token sent is wrong: " + remedy
+	}
+	return "", ""
+}
+
+// route passes a request to its handler. Where there is none, the multiplexer's
+// own answer would be text.
+func (g *apiGuard) route(w http.ResponseWriter, r *http.Request) {
+	h, pattern := g.routes.Handler(r)
+	if pattern != "" {
+		g.routes.ServeHTTP(w, r)
+		return
+	}
+	without := withoutBody{header: make(http.Header)}
+	h.ServeHTTP(&without, r)
+	switch allow := without.header.Get("Allow"); without.status {
+	case http.StatusNotFound:
+		WriteAPIError(w, http.StatusNotFound, "there is no %s: /api/v1/openapi.json says what there is", r.URL.Path)
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", allow)
+		WriteAPIError(w, http.StatusMethodNotAllowed, "%s does not take %s: use %s", r.URL.Path, r.Method, allow)
+	default:
+		h.ServeHTTP(w, r)
+	}
+}
+
+// salvage answers a request whose handler panicked, if that is possible still.
+func (g *apiGuard) salvage(w *apiResponse, r *http.Request) {
+	fault := recover()
+	switch fault {
+	case nil:
+		return
+	case http.ErrAbortHandler:
+		panic(fault)
+	}
+	g.server.panics.Add(1)
+	if g.server.panicLog.allow(time.Now()) {
+		g.server.log.Error("a handler of the API panicked", "panic", fault,
+			"method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
+	}
+	if w.begun {
+		panic(http.ErrAbortHandler) // so that the client sees that the end is missing
+	}
+	WriteAPIError(w, http.StatusInternalServerError, "a fault of the server: its log says more")
+}
+
+// apiResponse knows whether the response has begun.
+type apiResponse struct {
+	http.ResponseWriter
+	begun bool
+}
+
+// WriteHeader begins the response, unless it is an informational one.
+func (w *apiResponse) WriteHeader(status int) {
+	w.begun = w.begun || status >= http.StatusOK
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write begins the response, or goes on with it.
+func (w *apiResponse) Write(b []byte) (int, error) {
+	w.begun = true
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *apiResponse) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// withoutBody keeps status and header of a response.
+type withoutBody struct {
+	header http.Header
+	status int
+}
+
+func (w *withoutBody) Header() http.Header { return w.header }
+
+func (w *withoutBody) WriteHeader(status int) { w.status = status }
+
+func (w *withoutBody) Write(b []byte) (int, error) { return len(b), nil }
