@@ -64,6 +64,8 @@ type policy struct {
 	action action
 	types  []uint16        // nil for all
 	nets   server.Networks // nil for all
+	text   string          // as it was written
+	place  string          // FILE:LINE
 }
 
 func (p *policy) matches(q *server.Query) bool {
@@ -108,9 +110,19 @@ func (h *handler) start() {
 	}
 }
 
-// In applies the first policy that matches, list by list. To be allowed by one
-// ends the search, as being matched by none does.
+// In applies the policy that matches. To be allowed by one is the same as being
+// matched by none.
 func (h *handler) In(q *server.Query) server.Verdict {
+	l, z, p := h.match(q)
+	if p == nil {
+		return h.apply(q, allow, nil, 0)
+	}
+	return h.apply(q, p.action, l, z)
+}
+
+// match is the first policy that matches, list by list, with its list and the
+// index of the list's zone; nil if there is none.
+func (h *handler) match(q *server.Query) (l *list, zone int, p *policy) {
 	for i := range h.lists {
 		l := &h.lists[i]
 		z := l.zone(q.Name)
@@ -119,11 +131,11 @@ func (h *handler) In(q *server.Query) server.Verdict {
 		}
 		for j := range l.policies {
 			if p := &l.policies[j]; p.matches(q) {
-				return h.apply(q, p.action, l, z)
+				return l, z, p
 			}
 		}
 	}
-	return h.apply(q, allow, nil, 0)
+	return nil, 0, nil
 }
 
 func (h *handler) apply(q *server.Query, a action, l *list, zone int) server.Verdict {

@@ -1,6 +1,7 @@
 package acl
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -48,10 +49,13 @@ func parsePolicy(d *server.Directive) (policy, error) {
 		return p, d.UsageErr("unknown action %q%s", d.Val(),
 			server.Suggest(d.Val(), []string{"allow", "block", "filter", "drop"}))
 	}
+	p.place = fmt.Sprintf("%s:%d", d.File(), d.Line())
+	p.text = d.Val()
 	args, err := d.Arguments(0, -1)
 	if err != nil {
 		return p, err
 	}
+	p.text = strings.Join(append([]string{p.text}, args...), " ")
 	types, nets, err := sections(d, args)
 	if err != nil {
 		return p, err

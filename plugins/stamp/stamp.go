@@ -59,6 +59,9 @@ func setup(d *server.Directive) (server.Handler, error) {
 	for _, ns := range s.NameServers() {
 		d.Block.NameServers = append(d.Block.NameServers, server.NameServer{Label: ns.Label, Name: ns.Name, Addrs: ns.Addrs})
 	}
+	if err := mountInfo(d, s); err != nil {
+		return nil, err
+	}
 	if o.file != "" && o.reload > 0 {
 		lookAfter(d, &o, origins)
 	}
