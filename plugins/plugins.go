@@ -5,12 +5,15 @@ package plugins
 
 import (
 	"github.com/stampdns/stampdns/plugins/acl"
+	"github.com/stampdns/stampdns/plugins/api"
 	"github.com/stampdns/stampdns/plugins/authority"
 	"github.com/stampdns/stampdns/plugins/auto"
 	"github.com/stampdns/stampdns/plugins/bind"
 	"github.com/stampdns/stampdns/plugins/bufsize"
+	"github.com/stampdns/stampdns/plugins/cache"
 	"github.com/stampdns/stampdns/plugins/errors"
 	"github.com/stampdns/stampdns/plugins/file"
+	"github.com/stampdns/stampdns/plugins/forward"
 	"github.com/stampdns/stampdns/plugins/health"
 	"github.com/stampdns/stampdns/plugins/log"
 	"github.com/stampdns/stampdns/plugins/nsid"
@@ -19,6 +22,7 @@ import (
 	"github.com/stampdns/stampdns/plugins/ready"
 	"github.com/stampdns/stampdns/plugins/reload"
 	"github.com/stampdns/stampdns/plugins/stamp"
+	"github.com/stampdns/stampdns/plugins/state"
 	"github.com/stampdns/stampdns/server"
 )
 
@@ -33,6 +37,8 @@ func All(version string) []server.Plugin {
 		health.Plugin(),
 		ready.Plugin(),
 		pprof.Plugin(),
+		state.Plugin(),
+		api.Plugin(),
 		// Observers: in front of the server's own checks.
 		prometheus.Plugin(version),
 		log.Plugin(),
@@ -44,5 +50,9 @@ func All(version string) []server.Plugin {
 		file.Plugin(),
 		auto.Plugin(),
 		authority.Plugin(),
+		// Names that are not ours.
+		forward.Gate(),
+		cache.Plugin(),
+		forward.Plugin(),
 	}
 }

@@ -16,9 +16,13 @@ import (
 	"github.com/stampdns/stampdns/server/servertest"
 )
 
+// gateName is a handler that is a part of another plugin and has no page.
+const gateName = "forward gate"
+
 // TestList looks at the list itself.
 func TestList(t *testing.T) {
-	const want = "bind bufsize reload health ready pprof prometheus log errors nsid | acl stamp file auto authority"
+	const want = "bind bufsize reload health ready pprof state api prometheus log errors nsid | " +
+		"acl stamp file auto authority forward gate cache forward"
 	var names []string
 	gate := false
 	for _, p := range plugins.All("test") {
@@ -29,7 +33,7 @@ func TestList(t *testing.T) {
 		if p.Observer && gate {
 			t.Errorf("%s observes behind the server's own checks", p.Name)
 		}
-		if p.Implicit != (p.Name == "authority") {
+		if p.Implicit != (p.Name == "authority" || p.Name == gateName) {
 			t.Errorf("%s: implicit is %v", p.Name, p.Implicit)
 		}
 		if !p.Implicit && !strings.HasPrefix(p.Usage, p.Name) {
@@ -47,6 +51,9 @@ func TestList(t *testing.T) {
 func TestPages(t *testing.T) {
 	pages := readmes(t)
 	for _, p := range plugins.All("test") {
+		if p.Name == gateName {
+			continue
+		}
 		page, ok := pages[p.Name]
 		if !ok {
 			t.Errorf("%s has no README.md", p.Name)
@@ -124,7 +131,7 @@ func TestExamples(t *testing.T) {
 func freePorts(corefile string) string {
 	corefile = regexp.MustCompile(`(?m)^([^\s#{}].*?):\d+ \{$`).ReplaceAllString(corefile, "$1:0 {")
 	corefile = strings.ReplaceAll(corefile, "lameduck 5s", "lameduck 5ms")
-	web := regexp.MustCompile(`(?m)^(\s+(?:prometheus|health|ready|pprof))(?: [^\s{]*:\d+)?( \{)?$`)
+	web := regexp.MustCompile(`(?m)^(\s+(?:api|prometheus|health|ready|pprof))(?: [^\s{]*:\d+)?( \{)?$`)
 	return web.ReplaceAllString(corefile, "$1 127.0.0.1:0$2")
 }
 

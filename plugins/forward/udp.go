@@ -1,0 +1,227 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/stampdns/stampdns/zones/wire"
+)
+
+// socketsPerUpstream is over how many UDP sockets, and so source ports, the queries
+// to one upstream are spread: who wants to forge an answer has to guess the port
+// as well as the ID (RFC 5452 section 4.5).
+const socketsPerUpstream = 8
+
+// A socket is given up for one with another port after so many queries, or so long.
+const (
+	socketQueries = 1 << 13
+	socketAge     = time.Minute
+)
+
+// receiveSize is the longest datagram that is read: longer ones than were asked for
+// are no answers.
+const receiveSize = 4096 + 1
+
+// receiveBuffer is what the kernel is asked to keep for a reader.
+const receiveBuffer = 1 << 20
+
+// socket is a UDP socket that is connected to an upstream, with the attempts that
+// wait for their answers, and one goroutine that reads these.
+type socket struct {
+	upstream *upstream
+	conn     *net.UDPConn
+	born     int64
+
+	mu      sync.Mutex
+	waiting map[uint16]waiter // by ID
+	used    int
+	retired bool // gets no more queries
+	sender
+}
+
+// waiter is an attempt that waits for its answer.
+type waiter struct {
+	exchange *exchange
+	attempt  int
+}
+
+// sendUDP sends x to u as attempt n.
+func (u *upstream) sendUDP(x *exchange, n int) error {
+	s, err := u.socket()
+	if err != nil {
+		return err
+	}
+	return s.send(x, n)
+}
+
+// socket is one of the upstream's sockets, by chance, opened if need be.
+func (u *upstream) socket() (*socket, error) {
+	i := rand.IntN(socketsPerUpstream)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if s := u.sockets[i]; s != nil && !s.isWorn() {
+		return s, nil
+	}
+	if u.closed.Load() {
+		return nil, errUnused
+	}
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(u.address.at))
+	if err != nil {
+		return nil, err
+	}
+	s := &socket{upstream: u, conn: conn, born: u.engine.now(), waiting: make(map[uint16]waiter)}
+	// Bursts of answers come while the reader waits for its turn.
+	if err := errors.Join(conn.SetReadBuffer(receiveBuffer), s.sender.init(conn)); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	if old := u.sockets[i]; old != nil {
+		old.retire()
+	}
+	u.sockets[i] = s
+	u.engine.running.Go(s.read)
+	return s, nil
+}
+
+// isWorn says whether the port has been in use long enough.
+func (s *socket) isWorn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.retired || s.used >= socketQueries || s.upstream.engine.now()-s.born > int64(socketAge)
+}
+
+// retire closes the socket once nobody waits for an answer there.
+func (s *socket) retire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired = true
+	if len(s.waiting) == 0 {
+		s.conn.Close()
+	}
+}
+
+// maxWaiting bounds the attempts that wait at one socket, so that there is always an
+// ID that takes long to guess.
+const maxWaiting = 1 << 14
+
+// send sends x under an ID that nobody can foresee: math/rand/v2 draws from
+// ChaCha8, which the system seeds.
+func (s *socket) send(x *exchange, n int) error {
+	a := &x.attempts[n]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.waiting) >= maxWaiting {
+		return fmt.Errorf("%d queries wait for answers", maxWaiting)
+	}
+	id := uint16(rand.Uint32())
+	for {
+		if _, taken := s.waiting[id]; !taken {
+			break
+		}
+		id = uint16(rand.Uint32())
+	}
+	m := x.message()
+	m[0], m[1] = byte(id>>8), byte(id)
+	a.socket, a.id = s, id
+	s.waiting[id] = waiter{x, n}
+	s.used++
+	if err := s.write(m); err != nil {
+		delete(s.waiting, id)
+		return err
+	}
+	return nil
+}
+
+// forget takes an attempt of x out that has no need of an answer any more.
+func (s *socket) forget(id uint16, x *exchange) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting[id].exchange == x {
+		s.remove(id)
+	}
+}
+
+// remove takes a waiter out; mu is held.
+func (s *socket) remove(id uint16) {
+	delete(s.waiting, id)
+	if s.retired && len(s.waiting) == 0 {
+		s.conn.Close()
+	}
+}
+
+// read gives answers to those who wait for them, until the socket is closed.
+func (s *socket) read() {
+	defer s.conn.Close()
+	buf := make([]byte, receiveSize)
+	for {
+		n, err := s.conn.Read(buf)
+		if err != nil {
+			// An error of a connected socket is news of the upstream: nobody listens
+			// at its port, or no way leads there.
+			s.fail(err)
+			if s.upstream.closed.Load() || !isNews(err) {
+				return
+			}
+			continue
+		}
+		if n < wire.HeaderLen {
+			s.upstream.engine.counters.ignored[malformed].Add(1)
+			continue
+		}
+		s.take(buf[:n])
+	}
+}
+
+// take finds who waits for m. What is no answer to the question that was asked under
+// its ID changes nothing.
+func (s *socket) take(m []byte) {
+	id := wire.ID(m)
+	s.mu.Lock()
+	w, ok := s.waiting[id]
+	why := unexpected
+	if ok {
+		if why = w.exchange.asked(m); why == none {
+			s.remove(id)
+		}
+	}
+	s.mu.Unlock()
+	if why != none {
+		s.upstream.engine.counters.ignored[why].Add(1)
+		return
+	}
+	w.exchange.received(w.attempt, m, false)
+}
+
+// fail tells all who wait at the socket that they wait in vain.
+func (s *socket) fail(err error) {
+	s.mu.Lock()
+	waiting := s.waiting
+	s.waiting = make(map[uint16]waiter)
+	if !isNews(err) {
+		s.retired = true
+	}
+	s.mu.Unlock()
+	if len(waiting) == 0 {
+		return
+	}
+	s.upstream.failed()
+	for _, w := range waiting {
+		w.exchange.lost(w.attempt, err)
+	}
+}
+
+// isNews says whether an error of a connected socket is about the upstream, and the
+// socket is good for more.
+func isNews(err error) bool {
+	for _, errno := range [...]syscall.Errno{syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EINTR} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
