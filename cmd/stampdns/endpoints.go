@@ -3,11 +3,9 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/netip"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -74,17 +72,7 @@ func writeEndpoints(w io.Writer, format string, rows []stamp.Row) error {
 	case "markdown":
 		return writeMarkdown(w, header, table)
 	}
-	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, strings.ToUpper(strings.Join(header, "\t")))
-	for _, row := range table {
-		for i, cell := range row {
-			if cell == "" {
-				row[i] = "-"
-			}
-		}
-		fmt.Fprintln(out, strings.Join(row, "\t"))
-	}
-	return out.Flush()
+	return writeTable(w, header, table)
 }
 
 // writeMarkdown writes a table in which no cell is read as mark-up.

@@ -45,7 +45,8 @@ func TestEveryFlagIsAVariable(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := cmd.ParseFlags(test.args); err != nil {
+				// Not ParseFlags, which does nothing for pep: that reads its words itself.
+				if err := cmd.Flags().Parse(test.args); err != nil {
 					t.Fatal(err)
 				}
 				if err := r.PersistentPreRunE(cmd, nil); err != nil {

@@ -21,6 +21,7 @@ import (
 //	stampdns ARG…         run the command; it must exit 0
 //	exit N stampdns ARG…  the same, and it must exit N
 //	env NAME=VALUE        set a variable for the commands below
+//	api                   set STAMPDNS_API to an API of the test's own
 //	stdin FILE            give FILE to the next command
 //	stdout REGEXP         the last command's stdout must match (! stdout: must not)
 //	stderr REGEXP         the same for stderr
@@ -75,9 +76,9 @@ func (s *script) step(args []string) {
 	want := 0
 	switch args[0] {
 	case "env":
-		name, _, _ := strings.Cut(args[1], "=")
-		s.env = slices.DeleteFunc(s.env, func(v string) bool { return strings.HasPrefix(v, name+"=") })
-		s.env = append(s.env, args[1])
+		s.set(args[1])
+	case "api":
+		s.set("STAMPDNS_API=" + newFakeAPI(s.t, "").serve())
 	case "stdin":
 		s.stdin = s.read(args[1])
 	case "exit":
@@ -98,6 +99,13 @@ func (s *script) step(args []string) {
 	default:
 		s.match(args[0], args[1:], true)
 	}
+}
+
+// set sets a variable, NAME=VALUE.
+func (s *script) set(variable string) {
+	name, _, _ := strings.Cut(variable, "=")
+	s.env = slices.DeleteFunc(s.env, func(v string) bool { return strings.HasPrefix(v, name+"=") })
+	s.env = append(s.env, variable)
 }
 
 func (s *script) command(args []string, want int) {

@@ -45,6 +45,7 @@ type serveFlags struct {
 	zones                  string
 	nsid                   string
 	log                    []string
+	forward                forwardFlags
 
 	conf             string
 	logFormat        string
@@ -67,6 +68,7 @@ func (s *serveFlags) add(c *command, cmd *cobra.Command) {
 	f.StringVar(&s.nsid, "nsid", "{name}", "`TEXT` to name this server by to who asks for it (NSID), or off")
 	f.StringSliceVar(&s.log, "log", []string{off}, "log queries of `CLASS`: off, all, success, denial, error")
 	f.StringVar(&s.logFormat, "log-format", logFormats[0], "`FORM` of the log: text, json")
+	s.forward.add(cmd)
 	f.StringVar(&s.conf, "conf", "", "serve this Corefile, a `FILE` that says all that the flags could")
 	f.BoolVar(&s.printConf, "print-conf", false, "print the Corefile that the flags amount to, and exit")
 	f.BoolVar(&s.check, "check", false, "check the configuration and all zones, and exit")
@@ -248,6 +250,9 @@ func (s *serveFlags) corefile(described *stamp.Stamp, listen []netip.Addr) (stri
 	if err := s.logDirective(&c); err != nil {
 		return "", err
 	}
+	if err := s.forward.write(&c); err != nil {
+		return "", err
+	}
 	c.close()
 	return c.String()
 }
@@ -266,7 +271,7 @@ func (s *serveFlags) explain(err error) error {
 		if errors.Is(err, syscall.EADDRNOTAVAIL) {
 			flag = "listen"
 		}
-		for _, f := range [][2]string{{"metrics", s.metrics}, {"health", s.health}, {"ready", s.ready}} {
+		for _, f := range [][2]string{{"metrics", s.metrics}, {"health", s.health}, {"ready", s.ready}, {"api", s.forward.api}} {
 			if strings.EqualFold(f[1], listen.Addr) {
 				flag = f[0]
 			}
@@ -286,10 +291,29 @@ func (s *serveFlags) explain(err error) error {
 		return usagef("%s: %w", s.origin("listen"), config.Err)
 	case "prometheus":
 		return usagef("%s: %w", s.origin("metrics"), config.Err)
+	case "forward":
+		return usagef("%s: %w", s.forwardOrigin(config.Err), config.Err)
+	case "api":
+		return usagef("%s: %w", s.origin("api"), config.Err)
+	case "state":
+		return fmt.Errorf("%s: %w", s.origin("state"), config.Err)
 	case "health", "ready", "nsid", "log":
 		return usagef("%s: %w", s.origin(config.Directive), config.Err)
 	}
 	return err
+}
+
+// forwardOrigin is the option about forwarding that an error is about.
+func (s *serveFlags) forwardOrigin(err error) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "root_hints"):
+		return s.origin("root-hints")
+	case strings.Contains(text, "network"):
+		return s.origin("allow")
+	case len(s.forward.forwarders) == 0:
+		return s.origin("custom-dns")
+	}
+	return s.origin("forwarder")
 }
 
 // stampDirective writes the whole stamp, or a stamp file and what differs from it.

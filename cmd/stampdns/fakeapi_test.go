@@ -1,0 +1,252 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// fakeAPI answers as the API of a server does, and is strict about how it is
+// asked.
+type fakeAPI struct {
+	t     *testing.T
+	token string
+	lasts bool
+
+	mu         sync.Mutex
+	forwarders []string
+	runtime    bool // forwarders are not the Corefile's
+	custom     map[string][]string
+	rootHint   bool
+	requests   []string // "METHOD PATH BODY"
+}
+
+// newFakeAPI is an API with two DNS forwarders and a conditional one from its
+// Corefile; an empty token means that it wants none.
+func newFakeAPI(t *testing.T, token string) *fakeAPI {
+	return &fakeAPI{t: t, token: token, forwarders: corefileForwarders(), custom: map[string][]string{}, rootHint: true}
+}
+
+func corefileForwarders() []string { return []string{"192.0.2.53", "tls://192.0.2.55%dns.example.net"} }
+
+// serve listens until the test ends and returns the URL.
+func (f *fakeAPI) serve() string {
+	server := httptest.NewServer(f)
+	f.t.Cleanup(server.Close)
+	return server.URL
+}
+
+func (f *fakeAPI) asked() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.requests)
+}
+
+func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/forwarders", f.getForwarders)
+	mux.HandleFunc("PUT /api/v1/forwarders", f.putForwarders)
+	mux.HandleFunc("DELETE /api/v1/forwarders", f.deleteForwarders)
+	mux.HandleFunc("GET /api/v1/custom-dns", f.getCustom)
+	mux.HandleFunc("PUT /api/v1/custom-dns/{domain}", f.putCustom)
+	mux.HandleFunc("DELETE /api/v1/custom-dns/{domain}", f.deleteCustom)
+	mux.HandleFunc("GET /api/v1/settings", f.getSettings)
+	mux.HandleFunc("PATCH /api/v1/settings", f.patchSettings)
+	mux.HandleFunc("GET /api/v1/stamp", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, 200, json.RawMessage(`{"RegionName":"east","NumberOfNodes":4,"HardwareInfo":{},`+
+			`"EmergencyConsoleIPAddresses":["198.51.100.224","198.51.100.225"],`+
+			`"AdminExternalEndpoints":{"AdminPortal":"https://adminportal.east.cloud.fabrikam.com/","Hosts":["a","b"]},"CloudName":null}`))
+	})
+	mux.HandleFunc("GET /api/v1/explain", f.explain)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.requests = append(f.requests, r.Method+" "+r.URL.RequestURI())
+	mutation := r.Method != http.MethodGet
+	switch {
+	case f.token != "" && r.Header.Get("Authorization") != "Bearer "+f.token:
+		writeJSON(w, 401, apiError("no token, or a wrong one: send Authorization: Bearer TOKEN"))
+	case f.token == "" && r.Header.Get("Authorization") != "":
+		f.t.Errorf("a token came that was not asked for: %s", r.Header.Get("Authorization"))
+	case mutation != (r.Header.Get("Content-Type") == "application/json"):
+		f.t.Errorf("%s with Content-Type %q", r.Method, r.Header.Get("Content-Type"))
+		writeJSON(w, 415, apiError("want application/json"))
+	default:
+		mux.ServeHTTP(w, r)
+	}
+}
+
+func apiError(text string) any { return map[string]string{"error": text} }
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		panic(err)
+	}
+}
+
+// readBody decodes a body that has just the fields of v.
+func (f *fakeAPI) readBody(w http.ResponseWriter, r *http.Request, v any) bool {
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil || dec.More() {
+		f.t.Errorf("%s %s: body is wrong: %v", r.Method, r.URL, err)
+		writeJSON(w, 400, apiError("wrong body"))
+		return false
+	}
+	return true
+}
+
+// readAddresses reads a list of upstreams.
+func (f *fakeAPI) readAddresses(w http.ResponseWriter, r *http.Request) ([]string, bool) {
+	var body struct {
+		Addresses []string `json:"addresses"`
+	}
+	if !f.readBody(w, r, &body) {
+		return nil, false
+	}
+	for _, a := range body.Addresses {
+		host, _, _ := strings.Cut(strings.TrimPrefix(a, "tls://"), "%")
+		if _, err := netip.ParseAddr(host); err == nil {
+			continue
+		}
+		if _, err := netip.ParseAddrPort(host); err != nil {
+			writeJSON(w, 400, apiError(fmt.Sprintf("address %q: want an IP address", a)))
+			return nil, false
+		}
+	}
+	return body.Addresses, len(body.Addresses) > 0
+}
+
+// upstreams are addresses as the API tells of them.
+func upstreams(addresses []string) []any {
+	list := []any{}
+	for i, a := range addresses {
+		u := map[string]any{"address": a, "transport": "dns", "state": "up", "rtt_ms": 1.25, "failures": 0, "queries": 123}
+		if rest, ok := strings.CutPrefix(a, "tls://"); ok {
+			u["transport"] = "tls"
+			a, _, _ = strings.Cut(rest, "%")
+			u["address"] = a + ":853"
+		} else if addr, err := netip.ParseAddr(a); err == nil {
+			u["address"] = netip.AddrPortFrom(addr, 53).String()
+		}
+		if i > 0 {
+			u["state"], u["rtt_ms"], u["failures"], u["queries"] = "unknown", 0, 7, 0
+		}
+		list = append(list, u)
+	}
+	return list
+}
+
+func source(runtime bool) string {
+	if runtime {
+		return "runtime"
+	}
+	return "corefile"
+}
+
+func (f *fakeAPI) getForwarders(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, 200, map[string]any{"source": source(f.runtime), "lasts": f.lasts, "forwarders": upstreams(f.forwarders)})
+}
+
+func (f *fakeAPI) putForwarders(w http.ResponseWriter, r *http.Request) {
+	if list, ok := f.readAddresses(w, r); ok {
+		f.forwarders, f.runtime = list, true
+		f.getForwarders(w, r)
+	}
+}
+
+func (f *fakeAPI) deleteForwarders(w http.ResponseWriter, r *http.Request) {
+	f.forwarders, f.runtime = corefileForwarders(), false
+	f.getForwarders(w, r)
+}
+
+// customOf is a conditional forwarder as the API tells of it.
+func (f *fakeAPI) customOf(domain string) any {
+	custom := map[string]any{"domain": domain, "source": "runtime", "lasts": f.lasts, "forwarders": upstreams(f.custom[domain])}
+	switch domain {
+	case "corp.example":
+		custom["source"], custom["forwarders"] = "corefile", upstreams([]string{"2001:db8::53"})
+	case "shadowed.example":
+		custom["shadowed_by"] = "zone shadowed.example"
+	}
+	return custom
+}
+
+func (f *fakeAPI) getCustom(w http.ResponseWriter, _ *http.Request) {
+	list := []any{f.customOf("corp.example")}
+	for _, domain := range slices.Sorted(maps.Keys(f.custom)) {
+		list = append(list, f.customOf(domain))
+	}
+	writeJSON(w, 200, map[string]any{"custom_dns": list})
+}
+
+func (f *fakeAPI) putCustom(w http.ResponseWriter, r *http.Request) {
+	domain := r.PathValue("domain")
+	list, ok := f.readAddresses(w, r)
+	switch {
+	case !ok:
+	case domain != strings.ToLower(domain) || strings.HasSuffix(domain, "."):
+		f.t.Errorf("domain %q is not in its plain form", domain)
+	case domain == "east.cloud.fabrikam.com":
+		writeJSON(w, 409, apiError("east.cloud.fabrikam.com is a zone of this server: it cannot be forwarded"))
+	default:
+		status := 200
+		if f.custom[domain] == nil {
+			status = 201
+		}
+		f.custom[domain] = list
+		writeJSON(w, status, f.customOf(domain))
+	}
+}
+
+func (f *fakeAPI) deleteCustom(w http.ResponseWriter, r *http.Request) {
+	domain := r.PathValue("domain")
+	switch {
+	case f.custom[domain] != nil:
+		delete(f.custom, domain)
+		w.WriteHeader(204)
+	case domain == "corp.example":
+		writeJSON(w, 409, apiError("corp.example is in the Corefile: remove it there"))
+	default:
+		writeJSON(w, 404, apiError("there is no conditional forwarder for "+domain))
+	}
+}
+
+func (f *fakeAPI) getSettings(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, 200, map[string]any{"use_root_hint": f.rootHint, "root_hints": true, "source": source(!f.rootHint)})
+}
+
+func (f *fakeAPI) patchSettings(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		UseRootHint *bool `json:"use_root_hint"`
+	}
+	if f.readBody(w, r, &body) && body.UseRootHint != nil {
+		f.rootHint = *body.UseRootHint
+		f.getSettings(w, r)
+	}
+}
+
+func (f *fakeAPI) explain(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	for key := range q {
+		if !slices.Contains([]string{"name", "type", "from", "to"}, key) {
+			f.t.Errorf("explain has no parameter %s", key)
+		}
+	}
+	if q.Get("type") == "NONSENSE" {
+		writeJSON(w, 400, apiError(`type "NONSENSE" is unknown`))
+		return
+	}
+	writeJSON(w, 200, json.RawMessage(`{"name":"x.contoso.com.","type":"A","from":"127.0.0.1","to":"127.0.0.1:1053","block":"Corefile:1",
+"verdict":"forwarded","text":"contoso.com is forwarded to 192.168.1.1:53, which is up","steps":[
+{"plugin":"acl","decides":false,"text":"no rule is about this client"},
+{"plugin":"forward","decides":true,"text":"contoso.com is forwarded to 192.168.1.1:53, which is up\u001b[2J","facts":{"upstream":"192.168.1.1:53","rtt":"1.2ms"}}]}`))
+}
