@@ -51,7 +51,7 @@ interop: ## resolve through, and compare with, BIND, Unbound, NSD and Knot in ne
 container-test: ## build the image, run it, and query it from outside (root)
 	@.ci/container-test
 
-bench: ## measure us and our peers, about twenty minutes; needs two quiet cores (BENCH='-mix stamp' and the like)
+bench: ## measure us and our peers, about 25 minutes; needs two quiet cores (BENCH='-mix stamp' and the like)
 	@.ci/install bench
 	go run ./bench $(BENCH)
 

@@ -28,6 +28,7 @@ type bench struct {
 	dnsperfPath string
 	programs    []*program
 	ours        *program
+	upstream    *upstream // of forwarders; nil until it is started
 	datasets    map[string]*dataset
 	version     int      // of the zones that were changed last
 	profiles    []string // files, one a mix, where -profile asks for them
@@ -63,7 +64,7 @@ func newBench(ctx context.Context, o *options, root string) (*bench, error) {
 // findPrograms finds the servers that were asked for, and builds those that no
 // package brings. All that are missing are named at once.
 func (b *bench) findPrograms(ctx context.Context) error {
-	all := peers()
+	all := append(peers(), forwarders()...)
 	var missing []error
 	for _, p := range all {
 		if slices.Contains(b.servers, p.name) {
@@ -123,6 +124,9 @@ func (b *bench) close() {
 	for _, i := range running {
 		b.stop(i)
 	}
+	if b.upstream != nil {
+		b.upstream.process.Kill()
+	}
 	os.RemoveAll(b.dir)
 }
 
@@ -143,6 +147,7 @@ func (b *bench) largeNames() int  { return pickSize(b.quick, 20_000, 1_000_000) 
 func (b *bench) userZones() int   { return pickSize(b.quick, 500, 10_000) }
 func (b *bench) cuts() int        { return pickSize(b.quick, 500, 10_000) }
 func (b *bench) signedNames() int { return pickSize(b.quick, 1000, 50_000) }
+func (b *bench) cacheNames() int  { return pickSize(b.quick, 20_000, 1_000_000) }
 func (b *bench) queryLines() int  { return pickSize(b.quick, 20_000, 500_000) }
 
 func (b *bench) growthSizes() []int {
@@ -233,31 +238,47 @@ func (b *bench) measure(ctx context.Context) (*results, error) {
 			return nil, fmt.Errorf("growth: %w", err)
 		}
 	}
-	if !b.wants("startup") && !b.wants("change") {
-		return r, nil
-	}
-	for _, name := range []string{"large", "zones"} {
-		data, err := b.dataset(name)
-		if err != nil {
+	if b.wants("startup") || b.wants("change") {
+		if err := b.measureStartups(ctx, r); err != nil {
 			return nil, err
 		}
-		b.note("startup: %s", data.name)
-		servers, err := b.startups(ctx, data)
-		if err != nil {
-			return nil, fmt.Errorf("startup with %s: %w", data.name, err)
+	}
+	if b.wants("cache") {
+		var err error
+		if r.Caches, err = b.cacheMemories(ctx); err != nil {
+			return nil, fmt.Errorf("cache: %w", err)
 		}
-		r.Startups = append(r.Startups, &startupSet{Data: data.name, Servers: servers})
 	}
 	return r, nil
 }
 
+// measureStartups has the servers load the two large datasets.
+func (b *bench) measureStartups(ctx context.Context, r *results) error {
+	if !slices.ContainsFunc(b.programs, (*program).loads) {
+		return nil
+	}
+	for _, name := range []string{"large", "zones"} {
+		data, err := b.dataset(name)
+		if err != nil {
+			return err
+		}
+		b.note("startup: %s", data.name)
+		servers, err := b.startups(ctx, data)
+		if err != nil {
+			return fmt.Errorf("startup with %s: %w", data.name, err)
+		}
+		r.Startups = append(r.Startups, &startupSet{Data: data.name, Servers: servers})
+	}
+	return nil
+}
+
 // measureMix times one mix, and latencies with it where they are wanted.
 func (b *bench) measureMix(ctx context.Context, m mix, r *results) error {
-	data, err := b.dataset(m.data)
+	data, err := b.mixDataset(ctx, m)
 	if err != nil {
 		return err
 	}
-	b.note("mix %s: starting %d servers and comparing their answers", m.name, len(b.programs))
+	b.note("mix %s: starting servers and comparing their answers", m.name)
 	c, err := b.newContest(ctx, m, data, b.programs)
 	if c != nil {
 		defer c.close()
@@ -273,7 +294,7 @@ func (b *bench) measureMix(ctx context.Context, m mix, r *results) error {
 	}
 	result := &mixResult{Mix: m.name, About: m.about, Servers: c.contestants}
 	r.Mixes = append(r.Mixes, result)
-	if slices.Contains(b.servers, ourName) {
+	if slices.ContainsFunc(c.qualified(), func(one *contestant) bool { return one.Server == ourName }) {
 		if result.Allocations, err = c.inspect(ctx, data); err != nil {
 			return err
 		}

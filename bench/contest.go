@@ -18,6 +18,7 @@ type mix struct {
 	name, about string
 	data        string // the dataset, see bench.dataset
 	tcp, do     bool
+	forward     forwarding
 }
 
 // mixes are all kinds of load.
@@ -30,6 +31,8 @@ func mixes() []mix {
 		{name: "referral", data: "referral", about: "names below 10,000 delegations with glue"},
 		{name: "zones", data: "zones", about: "10,000 zones: 60% A, 20% names below wildcards, 5% MX, 7% AAAA with no data, 8% NXDOMAIN"},
 		{name: "signed", data: "signed", do: true, about: "one signed zone of 50,000 names, with EDNS and DO: 55% A, 15% names below wildcards, 8% AAAA with no data, 8% NXDOMAIN, 14% referrals, half of them with DS"},
+		{name: hitMix, forward: forwardsHit, about: "20,000 names that a forwarder has in its cache: 90% A, 5% AAAA with no data, 5% NXDOMAIN"},
+		{name: missMix, forward: forwardsMiss, about: "names that a forwarder was never asked before and asks its upstream for, without a cache: 90% A, 5% AAAA with no data, 5% NXDOMAIN"},
 	}
 }
 
@@ -44,6 +47,7 @@ type contestant struct {
 	Rounds []round `json:"rounds"`
 
 	instance *instance
+	named    int // questions of forward-miss that it may have been asked
 }
 
 // round is one timed load: CPU microseconds per answered query, of the server's
@@ -55,6 +59,9 @@ type round struct {
 	Busy    float64 `json:"busy"` // share of a core
 	LostPPM float64 `json:"lost_ppm"`
 	Size    float64 `json:"reply_octets"`
+	// Reached is the share of the answered queries that reached the upstream of a
+	// forwarder.
+	Reached float64 `json:"reached_upstream,omitempty"`
 }
 
 func (r round) sum() float64  { return r.User + r.System }
@@ -94,7 +101,7 @@ func (b *bench) newContest(ctx context.Context, m mix, data *dataset, programs [
 		return nil, err
 	}
 	for _, p := range programs {
-		if p.udpOnly && m.tcp || p.unsigned && m.name == "signed" {
+		if !p.takes(m) {
 			continue
 		}
 		one := &contestant{Server: p.name}
@@ -103,11 +110,7 @@ func (b *bench) newContest(ctx context.Context, m mix, data *dataset, programs [
 			if ctx.Err() != nil {
 				return c, ctx.Err()
 			}
-			one.Wrong = err.Error()
-			b.note("%s: %s is DISQUALIFIED: %v", m.name, p.name, err)
-			if one.instance != nil {
-				b.stop(one.instance)
-			}
+			c.disqualify(one, err)
 		}
 	}
 	if !b.quick {
@@ -119,6 +122,27 @@ func (b *bench) newContest(ctx context.Context, m mix, data *dataset, programs [
 		one.instance.process.Signal(syscall.SIGSTOP)
 	}
 	return c, nil
+}
+
+// disqualify ends a contestant that is not to be timed, or whose times mean
+// nothing.
+func (c *contest) disqualify(one *contestant, err error) {
+	one.Wrong, one.Rounds = err.Error(), nil
+	c.b.note("%s: %s is DISQUALIFIED: %v", c.mix.name, one.Server, err)
+	if one.instance != nil {
+		c.b.stop(one.instance)
+	}
+}
+
+// takes says whether a program is made for a mix.
+func (p *program) takes(m mix) bool {
+	switch m.forward {
+	case forwardsHit:
+		return p.forward != nil || p.floor
+	case forwardsMiss:
+		return p.forward != nil
+	}
+	return p.configure != nil && !(p.udpOnly && m.tcp) && !(p.unsigned && m.name == "signed")
 }
 
 // enter starts one program, holds its answers against what is right, and warms
@@ -136,6 +160,11 @@ func (c *contest) enter(ctx context.Context, one *contestant, p *program, data *
 		if err := i.settle(ctx, data); err != nil {
 			return err
 		}
+		if c.mix.forward == forwardsHit {
+			if err := c.fill(ctx, i); err != nil {
+				return err
+			}
+		}
 		if err := compare(ctx, i.addr, c.sample, c.mix.tcp, c.mix.do); err != nil {
 			return fmt.Errorf("wrong answer: %w", err)
 		}
@@ -144,7 +173,7 @@ func (c *contest) enter(ctx context.Context, one *contestant, p *program, data *
 		return err
 	}
 	if p == c.b.ours {
-		return i.checkMetrics(ctx)
+		return i.checkMetrics(ctx, c.mix)
 	}
 	return nil
 }
@@ -165,10 +194,6 @@ func everywhere(data *dataset) []question {
 		out[i] = data.draw(r)
 	}
 	return out
-}
-
-func (c *contest) load(d time.Duration) load {
-	return load{queries: c.queries, tcp: c.mix.tcp, do: c.mix.do, duration: d}
 }
 
 // qualified are the contestants that may be timed.
@@ -200,7 +225,11 @@ func (c *contest) run(ctx context.Context, n int) error {
 // was stopped, such as timers and garbage collection, is none of the load's cost.
 func (c *contest) warmUp(ctx context.Context, one *contestant) error {
 	const moment = 300 * time.Millisecond
-	if _, err := c.b.dnsperf(ctx, one.instance.addr, c.load(moment)); err != nil {
+	l, err := c.load(one, moment)
+	if err != nil {
+		return err
+	}
+	if _, err := c.perf(ctx, one, l); err != nil {
 		return fmt.Errorf("%s: %w", one.Server, err)
 	}
 	return nil
@@ -208,6 +237,10 @@ func (c *contest) warmUp(ctx context.Context, one *contestant) error {
 
 // time has one contestant run alone under load.
 func (c *contest) time(ctx context.Context, one *contestant) error {
+	l, err := c.load(one, c.b.seconds)
+	if err != nil {
+		return err
+	}
 	p := one.instance.process
 	p.Signal(syscall.SIGCONT)
 	defer p.Signal(syscall.SIGSTOP)
@@ -218,7 +251,7 @@ func (c *contest) time(ctx context.Context, one *contestant) error {
 	if err != nil {
 		return err
 	}
-	seen, err := c.b.dnsperf(ctx, one.instance.addr, c.load(c.b.seconds))
+	seen, err := c.perf(ctx, one, l)
 	if err != nil {
 		return fmt.Errorf("%s: %w", one.Server, err)
 	}
@@ -228,6 +261,10 @@ func (c *contest) time(ctx context.Context, one *contestant) error {
 	}
 	if seen.Answered == 0 {
 		return p.Failure(fmt.Errorf("no query was answered"))
+	}
+	if err := c.mix.forward.wrong(seen); err != nil {
+		c.disqualify(one, err)
+		return nil
 	}
 	one.Rounds = append(one.Rounds, newRound(seen, after.Sub(before)))
 	return nil
@@ -240,7 +277,7 @@ func newRound(seen loadResult, cpu process.CPUTime) round {
 		User: float64(cpu.User) / 1e3 / n, System: float64(cpu.System) / 1e3 / n,
 		Rate: n / seen.Seconds, Busy: cpu.Sum().Seconds() / seen.Seconds,
 		LostPPM: 1e6 * float64(seen.Lost) / (n + float64(seen.Lost)),
-		Size:    seen.ReplySize,
+		Size:    seen.ReplySize, Reached: seen.reached(),
 	}
 }
 

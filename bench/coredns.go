@@ -12,8 +12,8 @@ import (
 // coreDNSVersion is the version that is built when no other is asked for.
 const coreDNSVersion = "v1.15.0"
 
-// coreDNS is CoreDNS with the plugins that do what ours do: one server block a
-// zone, for its auto plugin takes minutes for what blocks load in seconds.
+// coreDNS is CoreDNS with the plugins that do what ours do. For zones it has one
+// server block each, for its auto plugin takes minutes for what blocks load in seconds.
 func coreDNS(command string) *program {
 	return &program{
 		name: "coredns", command: command, packages: "Go module", version: []string{"-version"}, peer: true, slow: true,
@@ -29,6 +29,21 @@ func coreDNS(command string) *program {
 					"}")
 			}
 			corefile, err := s.write("Corefile", conf...)
+			return []string{"-conf", corefile, "-quiet"}, err
+		},
+		forward: func(s *setup) ([]string, error) {
+			conf := []string{
+				fmt.Sprintf(".:%d {", s.addr.Port()),
+				"    bind " + s.addr.Addr().String(),
+				"    prometheus " + s.metrics.String(),
+				"    errors",
+			}
+			if s.data.cached > 0 {
+				// It has 256 parts, of which none must be full.
+				room := max(2*s.data.cached, manyNames)
+				conf = append(conf, "    cache {", fmt.Sprintf("        success %d", room), fmt.Sprintf("        denial %d", room), "    }")
+			}
+			corefile, err := s.write("Corefile", append(conf, "    forward . "+s.data.upstream.String(), "}")...)
 			return []string{"-conf", corefile, "-quiet"}, err
 		},
 		reloads: []reload{{how: "nobody, it looks every 2 s"}},

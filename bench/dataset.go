@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,6 +26,10 @@ type dataset struct {
 	// edit makes the next version of one zone: it writes the new file beside the
 	// old one and returns both paths, and the question that tells them apart.
 	edit func(version int) (edit, error)
+	// upstream answers the questions where they are not about zones but to be
+	// forwarded. cached is how many answers a cache must hold; 0 means no cache.
+	upstream netip.AddrPort
+	cached   int
 }
 
 // zoneFile is a master file and the zone in it, an absolute name.

@@ -19,7 +19,9 @@ import (
 type load struct {
 	queries  string // file
 	tcp, do  bool
-	duration time.Duration
+	duration time.Duration // at most, where each query is sent once
+	once     bool
+	names    int // so many distinct questions are in the file, if they are counted
 }
 
 // The closed loop. Clients are sockets, over TCP connections.
@@ -32,6 +34,8 @@ const (
 type loadResult struct {
 	Answered  int64   `json:"answered"`
 	Lost      int64   `json:"lost"`
+	Failed    int64   `json:"failed"`  // answered, but neither NOERROR nor NXDOMAIN
+	Reached   int64   `json:"reached"` // the upstream of a forwarder
 	Seconds   float64 `json:"seconds"`
 	ReplySize float64 `json:"reply_octets"` // on average
 }
@@ -50,6 +54,9 @@ func (b *bench) dnsperf(ctx context.Context, addr netip.AddrPort, l load) (loadR
 		"-d", l.queries, "-l", fmt.Sprintf("%.3f", l.duration.Seconds()), "-t", "2",
 		"-c", strconv.Itoa(loadClients), "-q", strconv.Itoa(loadInFlight), "-T", "1",
 	})
+	if l.once {
+		args = append(args, "-n", "1")
+	}
 	if l.do {
 		args = append(args, "-e", "-D")
 	}
@@ -64,6 +71,7 @@ var (
 	perfAnswered = regexp.MustCompile(`Queries completed:\s+(\d+)`)
 	perfLost     = regexp.MustCompile(`Queries lost:\s+(\d+)`)
 	perfSeconds  = regexp.MustCompile(`Run time \(s\):\s+([\d.]+)`)
+	perfCode     = regexp.MustCompile(`([A-Z0-9]+) (\d+) \([\d.]+%\)`)
 	perfSize     = regexp.MustCompile(`Average packet size:\s+request \d+, response (\d+)`)
 )
 
@@ -87,6 +95,11 @@ func parseDnsperf(out string) (loadResult, error) {
 	r := loadResult{
 		Answered: int64(number(perfAnswered)), Lost: int64(number(perfLost)),
 		Seconds: number(perfSeconds),
+	}
+	for _, code := range perfCode.FindAllStringSubmatch(out, -1) {
+		if n, _ := strconv.ParseInt(code[2], 10, 64); code[1] != "NOERROR" && code[1] != "NXDOMAIN" {
+			r.Failed += n
+		}
 	}
 	if r.Answered > 0 {
 		r.ReplySize = number(perfSize)

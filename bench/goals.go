@@ -27,6 +27,8 @@ const (
 	goalChange     = 0.1  // seconds from a changed file to the new answer
 	goalPause      = 0.01 // seconds that the worst answer meanwhile may take
 	goalCoreDNS    = 4.0  // CoreDNS's CPU per query, to ours
+	goalMiss       = 1.05 // CPU per query that is forwarded, to dnsdist
+	goalCache      = 1.00 // memory of an answer in the cache, to Unbound
 	goalAllocation = 0.01 // per answer: what is below comes from reading the counter, not from answering
 )
 
@@ -45,6 +47,9 @@ func (r *results) goals() (out []goal) {
 	}
 	for _, s := range r.Startups {
 		out = append(out, s.goals()...)
+	}
+	if g := cacheGoal(r.Caches); g != nil {
+		out = append(out, *g)
 	}
 	if g := r.allocationGoal(); g != nil {
 		out = append(out, *g)
@@ -70,6 +75,9 @@ func (m *mixResult) goals() (out []goal) {
 	against := func(c *contestant, figure func(round) float64) spread {
 		return spreadOf(ratios(us.series(figure), c.series(figure)))
 	}
+	if m.forwards() {
+		return m.forwardGoals(against)
+	}
 	limit := goalBestPeer
 	if m.Mix == "tcp" {
 		limit = goalTCP
@@ -93,6 +101,46 @@ func (m *mixResult) goals() (out []goal) {
 		out = append(out, goal{fmt.Sprintf("stamp: CoreDNS's CPU/query ≥ %.0f × ours", goalCoreDNS), s.format(1), s.Median >= goalCoreDNS})
 	}
 	return out
+}
+
+// forwardGoals are those of a mix for forwarders, by the ratio of our figures to
+// those of another.
+func (m *mixResult) forwardGoals(against func(*contestant, func(round) float64) spread) []goal {
+	if m.Mix == hitMix {
+		best := m.best()
+		if best == nil {
+			return nil
+		}
+		g := atMost(m.Mix+": CPU/query", goalBestPeer, against(best, round.sum), "%.2f", " × the best peer")
+		g.measured += " × " + best.Server
+		return []goal{g}
+	}
+	if peer := m.server("dnsdist"); peer != nil {
+		return []goal{atMost(m.Mix+": CPU/query", goalMiss, against(peer, round.sum), "%.2f", " × dnsdist")}
+	}
+	return nil
+}
+
+// cacheGoal is about the memory of an answer in our cache, nil if it or that of
+// Unbound's was not measured.
+func cacheGoal(all []*cacheMemory) *goal {
+	const text = "memory of a name in the cache"
+	var ours, other *cacheMemory
+	for _, c := range all {
+		switch {
+		case c.Server == ourName && c.Wrong != "":
+			return &goal{text, "left out: " + oneLine(c.Wrong), false}
+		case c.Server == ourName:
+			ours = c
+		case c.Server == "unbound" && c.Wrong == "":
+			other = c
+		}
+	}
+	if ours == nil || other == nil {
+		return nil
+	}
+	ratio := ours.each() / other.each()
+	return &goal{fmt.Sprintf("%s ≤ %.2f × Unbound", text, goalCache), fmt.Sprintf("%.2f: %.0f to %.0f octets", ratio, ours.each(), other.each()), ratio <= goalCache}
 }
 
 // ratio is the cost in the largest zone to that in the smallest.
@@ -178,18 +226,19 @@ func (c changeSeries) goals(data string) []goal {
 	}
 }
 
-// allocationGoal is about all mixes over UDP: the dearest decides.
+// allocationGoal is about all mixes over UDP whose answers are at hand: the dearest
+// decides.
 func (r *results) allocationGoal() *goal {
 	worst, mix := math.Inf(-1), ""
 	for _, m := range r.Mixes {
-		if m.Allocations != nil && m.Mix != "tcp" && *m.Allocations > worst {
+		if m.Allocations != nil && m.Mix != "tcp" && m.Mix != missMix && *m.Allocations > worst {
 			worst, mix = *m.Allocations, m.Mix
 		}
 	}
 	if mix == "" {
 		return nil
 	}
-	return &goal{"no allocation for a UDP answer, in any mix", fmt.Sprintf("%.3f at most (%s)", worst, mix), worst < goalAllocation}
+	return &goal{"no allocation for a UDP answer, in any mix but " + missMix, fmt.Sprintf("%.3f at most (%s)", worst, mix), worst < goalAllocation}
 }
 
 // reportGoals writes the table that the report begins with.

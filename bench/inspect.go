@@ -38,6 +38,10 @@ func (c *contest) inspect(ctx context.Context, data *dataset) (allocations *floa
 		return nil, fmt.Errorf("a look into %s: %w", ourName, err)
 	}
 	i := one.instance
+	l, err := c.load(one, c.b.seconds)
+	if err != nil {
+		return nil, err
+	}
 	before, err := i.allocated(ctx)
 	if err != nil {
 		return nil, err
@@ -46,7 +50,7 @@ func (c *contest) inspect(ctx context.Context, data *dataset) (allocations *floa
 	if err != nil {
 		return nil, err
 	}
-	seen, err := c.b.dnsperf(ctx, i.addr, c.load(c.b.seconds))
+	seen, err := c.perf(ctx, one, l)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +64,7 @@ func (c *contest) inspect(ctx context.Context, data *dataset) (allocations *floa
 	// To look makes objects as well.
 	each := max(0, (after-again)-(again-before)) / float64(seen.Answered)
 	if c.b.profile != "" {
-		err = c.profile(ctx, i)
+		err = c.profile(ctx, one)
 	}
 	return &each, err
 }
@@ -80,21 +84,26 @@ func (i *instance) allocated(ctx context.Context) (float64, error) {
 	return strconv.ParseFloat(string(found[1]), 64)
 }
 
-// profile keeps a CPU profile of the instance under load.
-func (c *contest) profile(ctx context.Context, i *instance) error {
+// profile keeps a CPU profile of the contestant under load.
+func (c *contest) profile(ctx context.Context, one *contestant) error {
 	const start = time.Second // for the load to be there before and after
 	duration := profileTime
 	if c.b.quick {
 		duration = time.Second
 	}
+	l, err := c.load(one, duration+2*start)
+	if err != nil {
+		return err
+	}
 	loaded := make(chan error, 1)
 	go func() {
-		_, err := c.b.dnsperf(ctx, i.addr, c.load(duration+2*start))
+		_, err := c.perf(ctx, one, l)
 		loaded <- err
 	}()
 	if err := sleep(ctx, start); err != nil {
 		return errors.Join(err, <-loaded)
 	}
+	i := one.instance
 	text, err := i.get(ctx, i.profiles, fmt.Sprintf("/debug/pprof/profile?seconds=%.0f", duration.Seconds()), duration+10*time.Second)
 	if err := errors.Join(err, <-loaded); err != nil {
 		return fmt.Errorf("profile: %w", err)

@@ -7,8 +7,8 @@
 //
 //	go run ./bench -h
 //
-// A run goes through the parts cpu (six mixes of queries, servers taking turns
-// round by round), latency, growth, startup and change. README.md in this folder
+// A run goes through the parts cpu (the mixes of queries, servers taking turns
+// round by round), latency, growth, startup, change and cache. README.md in this folder
 // says how each is measured, and has the numbers of one run.
 package main
 
@@ -33,7 +33,8 @@ type options struct {
 	mixes, servers, parts []string
 	rounds                int
 	seconds, limit        time.Duration
-	out, from, echo       string
+	out, from             string
+	echo, upstream        string
 	profile               string
 	coreDNS               string
 	quick, list, readme   bool
@@ -42,10 +43,10 @@ type options struct {
 }
 
 // parts are what a run is made of.
-func parts() []string { return []string{"cpu", "latency", "growth", "startup", "change"} }
+func parts() []string { return []string{"cpu", "latency", "growth", "startup", "change", "cache"} }
 
 func serverNames() []string {
-	return []string{"stampdns", "nsd", "knot", "bind", "pdns", "coredns", echoName}
+	return []string{"stampdns", "nsd", "knot", "bind", "pdns", "coredns", "dnsdist", "unbound", echoName}
 }
 
 func mixNames() (names []string) {
@@ -65,7 +66,7 @@ func parseOptions(args []string) (*options, error) {
 	f.StringVar(&part, "parts", "", "the `parts`, of "+strings.Join(parts(), ",")+" (default all)")
 	f.IntVar(&o.rounds, "rounds", 5, "how often the servers take turns")
 	f.Float64Var(&seconds, "seconds", 1, "how long a server is timed in a round")
-	f.DurationVar(&o.limit, "limit", time.Hour, "how `long` the run may take at most")
+	f.DurationVar(&o.limit, "limit", 90*time.Minute, "how `long` the run may take at most")
 	f.StringVar(&o.out, "out", "bin/bench", "`folder` for results.json, report.md, cpu.svg and growth.svg")
 	f.StringVar(&o.from, "from", "", "measure nothing: report what is in this results.json `file`")
 	f.BoolVar(&o.quick, "quick", false, "see that everything works: one short round, small zones; the numbers mean nothing")
@@ -77,6 +78,7 @@ func parseOptions(args []string) (*options, error) {
 	f.IntVar(&o.loadCore, "load-core", 1, "`core` of the load")
 	f.Uint64Var(&o.seed, "seed", 1, "`seed` of the queries")
 	f.StringVar(&o.echo, "echo", "", "be the UDP echo server at this `address`, and nothing else")
+	f.StringVar(&o.upstream, "upstream", "", "be what the forwarders ask, at this `address`, and nothing else")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -125,6 +127,8 @@ func run(args []string) error {
 		return err
 	case o.echo != "":
 		return serveEcho(o.echo)
+	case o.upstream != "":
+		return serveResolver(o.upstream)
 	case o.list:
 		list()
 		return nil
@@ -169,7 +173,7 @@ func (o *options) results(root string) (*results, error) {
 func list() {
 	fmt.Println("mixes:")
 	for _, m := range mixes() {
-		fmt.Printf("  %-9s %s\n", m.name, m.about)
+		fmt.Printf("  %-12s %s\n", m.name, m.about)
 	}
 	fmt.Printf("servers:\n  %s\nparts:\n  %s\n", strings.Join(serverNames(), " "), strings.Join(parts(), " "))
 }

@@ -67,7 +67,7 @@ func newOpenLoop(addr netip.AddrPort, questions []question, rate float64, d time
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
-	unix.SetsockoptInt(o.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, echoBuffer)
+	unix.SetsockoptInt(o.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, datagramBuffer)
 	if err := unix.Connect(o.fd, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}); err != nil {
 		unix.Close(o.fd)
 		return nil, fmt.Errorf("connect: %w", err)

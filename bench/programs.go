@@ -31,8 +31,11 @@ type program struct {
 	slow     bool // see slowRounds
 	// unsigned ones take no master file that is signed without a database beside it.
 	unsigned bool
-	// configure writes the configuration and returns the arguments.
+	// configure writes the configuration to serve zones, and returns the arguments;
+	// nil for one that only forwards.
 	configure func(s *setup) ([]string, error)
+	// forward is the same to forward all questions; nil for one that does not.
+	forward func(s *setup) ([]string, error)
 	// reloads are the ways to have it take up a zone file that has changed.
 	reloads []reload
 }
@@ -109,7 +112,11 @@ func (b *bench) launch(ctx context.Context, p *program, data *dataset, pinned bo
 			return nil, err
 		}
 	}
-	args, err := p.configure(&i.setup)
+	configure := p.configure
+	if data.forwards() && !p.floor {
+		configure = p.forward
+	}
+	args, err := configure(&i.setup)
 	if err != nil {
 		return nil, fmt.Errorf("configure %s: %w", p.name, err)
 	}

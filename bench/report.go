@@ -42,6 +42,9 @@ func (r *results) report() string {
 	for _, s := range r.Startups {
 		s.report(&out)
 	}
+	if len(r.Caches) > 0 {
+		reportCaches(&out, r.Caches)
+	}
 	return out.String()
 }
 
@@ -72,16 +75,24 @@ func (m *mixResult) report(out *strings.Builder) {
 	if best != nil {
 		ratioHead = "× " + best.Server
 	}
-	t := newTable("server", "CPU µs/query", "user", "system", ratioHead, "× echo", "user × nsd", "queries/s", "busy", "reply octets")
+	heads := []string{"server", "CPU µs/query", "user", "system", ratioHead, "× echo", "user × nsd", "queries/s", "busy", "reply octets"}
+	if m.forwards() {
+		heads[6] = "reached upstream"
+	}
+	t := newTable(heads...)
 	for _, c := range m.Servers {
 		if len(c.Rounds) == 0 {
 			continue
 		}
 		figure := func(f func(round) float64) spread { return spreadOf(c.series(f)) }
+		seventh := ratio(c, m.server("nsd"), round.user)
+		if m.forwards() {
+			seventh = fmt.Sprintf("%.2f%%", 100*figure(func(r round) float64 { return r.Reached }).Median)
+		}
 		t.row(mark(c.Server), figure(round.sum).format(2),
 			fmt.Sprintf("%.2f", figure(round.user).Median),
 			fmt.Sprintf("%.2f", figure(func(r round) float64 { return r.System }).Median),
-			ratio(c, best, round.sum), ratio(c, floor, round.sum), ratio(c, m.server("nsd"), round.user),
+			ratio(c, best, round.sum), ratio(c, floor, round.sum), seventh,
 			thousands(figure(func(r round) float64 { return r.Rate }).Median),
 			fmt.Sprintf("%.0f%%", 100*figure(func(r round) float64 { return r.Busy }).Median),
 			fmt.Sprintf("%.0f", figure(func(r round) float64 { return r.Size }).Median))
@@ -176,6 +187,20 @@ func reportGrowth(out *strings.Builder, all []*growth) {
 			cells = append(cells, spreadOf(size.sums()).format(2))
 		}
 		t.row(append(cells, g.ratio().format(2))...)
+	}
+	out.WriteString(t.text.String())
+}
+
+func reportCaches(out *strings.Builder, all []*cacheMemory) {
+	fmt.Fprintf(out, "\n### cache\n\nMemory (PSS) before and after as many names were answered that the cache holds.\n\n")
+	t := newTable("server", "names", "MB before", "MB after", "octets/name")
+	for _, c := range all {
+		if c.Wrong != "" {
+			t.row(mark(c.Server), "left out: "+oneLine(c.Wrong), "", "", "")
+			continue
+		}
+		t.row(mark(c.Server), thousands(float64(c.Names)), fmt.Sprintf("%.0f", c.Before/1e6), fmt.Sprintf("%.0f", c.After/1e6),
+			fmt.Sprintf("%.0f", c.each()))
 	}
 	out.WriteString(t.text.String())
 }

@@ -30,6 +30,7 @@ type results struct {
 	Latencies []*latencies      `json:"latencies"`
 	Growth    []*growth         `json:"growth"`
 	Startups  []*startupSet     `json:"startups"`
+	Caches    []*cacheMemory    `json:"caches"`
 }
 
 // mixResult are the servers under one mix.
@@ -85,6 +86,9 @@ func (m *mixResult) least(chosen func(*contestant) bool) *contestant {
 	}
 	return best
 }
+
+// forwards says whether the mix is one for forwarders.
+func (m *mixResult) forwards() bool { return m.Mix == hitMix || m.Mix == missMix }
 
 // server finds a server that was timed, nil if there is none.
 func (m *mixResult) server(name string) *contestant {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,8 +49,31 @@ func stampdns(command string, profiled bool) *program {
 			corefile, err := s.write("Corefile", append(conf, "}")...)
 			return []string{"serve", "--conf", corefile}, err
 		},
+		forward: func(s *setup) ([]string, error) { return configureForward(s, profiled) },
 		reloads: []reload{{how: "SIGHUP", signal: true}, {how: "nobody"}},
 	}
+}
+
+// configureForward is a forwarder, with a cache where the mix is for one.
+func configureForward(s *setup, profiled bool) ([]string, error) {
+	conf := []string{
+		fmt.Sprintf(".:%d {", s.addr.Port()),
+		"    bind " + s.addr.Addr().String(),
+		"    prometheus " + s.metrics.String(),
+		"    errors",
+	}
+	switch {
+	case s.data.cached > manyNames:
+		conf = append(conf, "    cache {", "        capacity 1024MB", fmt.Sprintf("        success %d", 2*s.data.cached), "    }")
+	case s.data.cached > 0:
+		conf = append(conf, "    cache {", "        capacity 256MB", "    }")
+	}
+	conf = append(conf, "    forward . "+s.data.upstream.String()+" {", "        max_concurrent 100000", "    }")
+	if profiled {
+		conf = append(conf, "    pprof "+s.profiles.String())
+	}
+	corefile, err := s.write("Corefile", append(conf, "}")...)
+	return []string{"serve", "--conf", corefile}, err
 }
 
 // buildStampdns builds the server as a release is built, with the profile beside
@@ -75,21 +99,43 @@ func (b *bench) revision(ctx context.Context) string {
 	return strings.TrimSpace(string(out))
 }
 
-var countedNS01 = regexp.MustCompile(`(?m)^stampdns_dns_requests_total\{[^}]*ns="ns01"[^}]*\} ([0-9.e+]+)$`)
+// counters are what must have counted something in a mix, and what that is.
+func (m mix) counters() map[string]*regexp.Regexp {
+	counter := func(name, label string) *regexp.Regexp {
+		return regexp.MustCompile(`(?m)^` + name + `\{[^}]*` + label + `[^}]*\} ([0-9.e+]+)$`)
+	}
+	switch m.forward {
+	case forwardsHit:
+		return map[string]*regexp.Regexp{
+			"query": counter("stampdns_dns_requests_total", ""), "hit": counter("stampdns_cache_hits_total", ""),
+		}
+	case forwardsMiss:
+		return map[string]*regexp.Regexp{"query": counter("stampdns_dns_requests_total", "")}
+	}
+	return map[string]*regexp.Regexp{"query for the name server ns01": counter("stampdns_dns_requests_total", `ns="ns01"`)}
+}
 
-// checkMetrics makes sure that the server counts queries by name server: a
-// number without that work would be none of ours.
-func (i *instance) checkMetrics(ctx context.Context) error {
+// checkMetrics makes sure that the server counts queries, by name server where it
+// has some, and hits: a number without that work would be none of ours.
+func (i *instance) checkMetrics(ctx context.Context, m mix) error {
 	text, err := i.get(ctx, i.metrics, "/metrics", 10*time.Second)
 	if err != nil {
 		return fmt.Errorf("read metrics: %w", err)
 	}
-	for _, found := range countedNS01.FindAllSubmatch(text, -1) {
-		if n, err := strconv.ParseFloat(string(found[1]), 64); err == nil && n > 0 {
-			return nil
+	return m.checkCounters(text)
+}
+
+// checkCounters looks for the counters in a text of metrics.
+func (m mix) checkCounters(text []byte) error {
+	for what, counter := range m.counters() {
+		if !slices.ContainsFunc(counter.FindAllSubmatch(text, -1), func(found [][]byte) bool {
+			n, err := strconv.ParseFloat(string(found[1]), 64)
+			return err == nil && n > 0
+		}) {
+			return fmt.Errorf("its metrics count no %s", what)
 		}
 	}
-	return fmt.Errorf("its metrics count no query for the name server ns01")
+	return nil
 }
 
 // get reads what the server tells over HTTP.

@@ -87,7 +87,7 @@ const settleTime = 2 * time.Second
 func (b *bench) startups(ctx context.Context, data *dataset) ([]*startup, error) {
 	var out []*startup
 	for _, p := range b.programs {
-		if !p.floor {
+		if p.loads() {
 			out = append(out, &startup{Server: p.name})
 		}
 	}
@@ -108,6 +108,9 @@ func (b *bench) startups(ctx context.Context, data *dataset) ([]*startup, error)
 	}
 	return out, nil
 }
+
+// loads says whether a program loads zones.
+func (p *program) loads() bool { return p.configure != nil && !p.floor }
 
 // startOnce loads once, and with changes also has the server take up changes.
 func (b *bench) startOnce(ctx context.Context, s *startup, data *dataset, changes bool) error {
