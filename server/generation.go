@@ -31,6 +31,7 @@ type generation struct {
 	checks   []readyCheck
 	onStart  []func()
 	onStop   []func()
+	onBatch  []func(worker int)
 	watches  *timetable      // of the Watches; nil if there is none
 	shared   map[any]any     // by ShareAll
 	kept     map[keptKey]any // by Keep

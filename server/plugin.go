@@ -135,6 +135,12 @@ func (d *Directive) OnStart(f func()) { d.gen.onStart = append(d.gen.onStart, f)
 // shutdown, after the last query it served. It is called only if OnStart was.
 func (d *Directive) OnStop(f func()) { d.gen.onStop = append(d.gen.onStop, f) }
 
+// OnBatch has f called by each goroutine that reads queries, with its number as in
+// Query.Worker, whenever it has passed all queries that it read together to their
+// handlers (Query.Batched): to send what these queries made somebody send, all at
+// once. It must be quick, and must not block.
+func (d *Directive) OnBatch(f func(worker int)) { d.gen.onBatch = append(d.gen.onBatch, f) }
+
 // Register adds collectors to the metrics of this configuration. Metric names
 // start with MetricsNamespace.
 func (d *Directive) Register(c ...prometheus.Collector) error {

@@ -249,6 +249,10 @@ func (q *Query) Took() time.Duration {
 	return q.clock.since(q.Received)
 }
 
+// Batched says, in In, that the functions of Directive.OnBatch are called as soon as
+// the queries that were read with this one have been through their handlers.
+func (q *Query) Batched() bool { return q.clock != nil }
+
 // Block is the server block that serves the query.
 func (q *Query) Block() *Block { return q.chain.block }
 
@@ -257,10 +261,20 @@ func (q *Query) Block() *Block { return q.chain.block }
 // Query is the server's again after it. It does nothing where the handler that
 // was to return Pending panicked and the query has had its SERVFAIL.
 func (q *Query) Finish(v Verdict) {
-	if turn := q.turn.Load(); turn%2 == 1 || !q.turn.CompareAndSwap(turn, turn+2) {
-		return
+	if q.claim() {
+		q.complete(v)
+		q.done(q)
 	}
+}
+
+// claim says whether the caller is the one to end a pending query.
+func (q *Query) claim() bool {
+	turn := q.turn.Load()
+	return turn%2 == 0 && q.turn.CompareAndSwap(turn, turn+2)
+}
+
+// complete brings a pending query out through its chain.
+func (q *Query) complete(v Verdict) {
 	q.clock = nil
 	q.chain.gen.server.finish(q, v)
-	q.done(q)
 }

@@ -65,6 +65,7 @@ type udpPeer struct {
 	control    [8]uint64 // aligned for struct cmsghdr
 	controlLen int
 	iov        unix.Iovec
+	socket     *udpSocket // that the query came by
 	// Of a reply that is sent by itself: its header, the result, and sendOne as a
 	// function, made once.
 	alone message
@@ -136,6 +137,7 @@ func (s *udpSocket) fill(i int) {
 	q.Transport, q.Worker, q.done, q.clock = UDP, s.worker, s.finished, &s.clock
 	s.slots[i] = q
 	p, h := &q.peer, &s.in[i].header
+	p.socket = s
 	h.Name = (*byte)(unsafe.Pointer(&p.name))
 	h.Control = (*byte)(unsafe.Pointer(&p.control))
 	h.Iov = &p.iov
@@ -237,6 +239,9 @@ func (s *udpSocket) serve(n int) {
 		case Answered:
 			s.queue(q)
 		}
+	}
+	for _, f := range r.gen.onBatch {
+		f(s.worker)
 	}
 	s.flush()
 	for i := range n {

@@ -35,6 +35,8 @@ type engine struct {
 	hosts      atomic.Pointer[map[netip.Addr]struct{}] // of the upstreams in use
 	iterator   atomic.Pointer[iterator]                // nil where there are no root hints in use
 
+	outgoing []outgoing // by worker
+
 	mu        sync.Mutex
 	config    *config // in use
 	hints     *hints  // of the iterator
@@ -42,8 +44,9 @@ type engine struct {
 	overlay   overlay
 }
 
-func newEngine(log *slog.Logger) *engine {
-	e := &engine{log: log, born: time.Now(), flights: newFlights(), upstreams: make(map[upstreamKey]*upstream)}
+func newEngine(log *slog.Logger, workers int) *engine {
+	e := &engine{log: log, born: time.Now(), flights: newFlights(), upstreams: make(map[upstreamKey]*upstream),
+		outgoing: make([]outgoing, workers)}
 	e.wheels = &wheel{engine: e}
 	e.context, e.cancel = context.WithCancel(context.Background())
 	return e
@@ -64,6 +67,40 @@ func (e *engine) sleep(t time.Duration) bool {
 	}
 }
 
+// outgoing are the sockets with queries that wait for the end of a batch. Several
+// goroutines may have one worker's number, one for each address.
+type outgoing struct {
+	mu      sync.Mutex
+	sockets []*socket
+	_       [32]byte // a cache line
+}
+
+// gathered notes that a socket has queries that wait for the end of worker's batch.
+func (e *engine) gathered(s *socket, worker int) {
+	o := &e.outgoing[worker]
+	o.mu.Lock()
+	o.sockets = append(o.sockets, s)
+	o.mu.Unlock()
+}
+
+// flush sends what the queries of worker's batch are to have sent.
+func (e *engine) flush(worker int) {
+	o := &e.outgoing[worker]
+	for {
+		o.mu.Lock()
+		n := len(o.sockets)
+		if n == 0 {
+			o.mu.Unlock()
+			return
+		}
+		s := o.sockets[n-1]
+		o.sockets[n-1] = nil
+		o.sockets = o.sockets[:n-1]
+		o.mu.Unlock()
+		s.flush()
+	}
+}
+
 // config is the forwarding of one configuration: the handlers of its blocks.
 type config struct {
 	engine   *engine
@@ -74,8 +111,8 @@ type config struct {
 
 // configure makes h a part of the configuration in hand.
 func configure(d *server.Directive, h *handler) error {
-	log := d.Logger()
-	h.engine = server.Keep(d, "", func() *engine { return newEngine(log) })
+	log, workers := d.Logger(), d.Workers()
+	h.engine = server.Keep(d, "", func() *engine { return newEngine(log, workers) })
 	h.table.Store(newTable(nil))
 	var err error
 	c := server.ShareAll(d, func() *config {
@@ -85,6 +122,7 @@ func configure(d *server.Directive, h *handler) error {
 		}
 		d.OnStart(func() { c.engine.start(c) })
 		d.OnStop(func() { c.engine.stop(c) })
+		d.OnBatch(c.engine.flush)
 		return c
 	})
 	if err != nil {

@@ -51,10 +51,12 @@ type exchange struct {
 	query    *server.Query // nil when done
 	rest     []*group      // the group in use and those behind it
 	tried    uint32        // the group's upstreams that were asked
-	attempts [maxAttempts]attempt
-	sent     int
+	attempts []attempt     // in few as long as there is room
+	few      [2]attempt
 	plain    bool // an upstream took the OPT record ill: go on without
 	rooted   bool // it is being resolved from the root
+	batched  bool // what is sent goes out with the batch that worker has in hand
+	worker   int
 	// fallback says that an upstream answered with an RCODE that another may do
 	// better than; with which one is what the client gets otherwise.
 	fallback      bool
@@ -85,20 +87,25 @@ func (e *engine) forward(q *server.Query, candidates []*group) server.Verdict {
 	x.write(q, g.options)
 	x.key = e.flights.enter(q.Name, q.Type)
 	x.mu.Lock()
-	x.unlock(x.try())
+	x.batched, x.worker = q.Batched(), q.Worker
+	x.attempts = x.few[:0]
+	over := x.try(x.start)
+	x.batched = false
+	x.unlock(over, nil)
 	return server.Pending
 }
 
 // unlock gives mu back, and where the exchange is over ends it: of those who find
-// that out, the first one takes the query.
-func (x *exchange) unlock(over bool) {
+// that out, the first one takes the query. Where there is a batch, the reply goes out
+// with it.
+func (x *exchange) unlock(over bool, batch *server.Batch) {
 	var q *server.Query
 	if over {
 		q, x.query = x.query, nil
 	}
 	x.mu.Unlock()
 	if q != nil {
-		x.finish(q)
+		x.finish(q, batch)
 	}
 }
 
@@ -155,9 +162,8 @@ func (x *exchange) deadline() int64 { return x.start + int64(patience) }
 
 // try sends the query to the next upstream that is worth it. It returns true if
 // the exchange is over and the reply is made; mu is held, here and below.
-func (x *exchange) try() (over bool) {
-	now := x.engine.now()
-	for x.sent < maxAttempts {
+func (x *exchange) try(now int64) (over bool) {
+	for len(x.attempts) < maxAttempts {
 		g := x.rest[0]
 		i := g.choose(x.tried, !x.fallback)
 		if i < 0 {
@@ -166,7 +172,7 @@ func (x *exchange) try() (over bool) {
 		u := g.upstreams[i]
 		again := x.tried&(1<<i) != 0
 		x.tried |= 1 << i
-		if err := x.send(u, u.tls != nil || u.options.forceTCP); err != nil {
+		if err := x.send(u, u.tls != nil || u.options.forceTCP, now); err != nil {
 			x.err = fmt.Errorf("%w: %s: %w", errNetwork, u.address, err)
 			u.failed()
 			if again {
@@ -175,7 +181,7 @@ func (x *exchange) try() (over bool) {
 			continue
 		}
 		wait := int64(u.wait())
-		if again || x.sent > len(g.upstreams) {
+		if again || len(x.attempts) > len(g.upstreams) {
 			wait *= 2
 		}
 		x.engine.wheels.arm(x, min(now+wait, x.deadline()))
@@ -194,25 +200,27 @@ func (x *exchange) try() (over bool) {
 
 // waits says whether an attempt may still be answered.
 func (x *exchange) waits() bool {
-	return slices.ContainsFunc(x.attempts[:x.sent], func(a attempt) bool { return a.socket != nil || a.stream != nil })
+	return slices.ContainsFunc(x.attempts, attempt.waits)
 }
 
+// waits says whether an answer to the attempt may come still.
+func (a attempt) waits() bool { return a.socket != nil || a.stream != nil }
+
 // send sends the query to u as one more attempt.
-func (x *exchange) send(u *upstream, stream bool) error {
-	a := &x.attempts[x.sent]
-	*a = attempt{upstream: u, at: x.engine.now()}
+func (x *exchange) send(u *upstream, stream bool, now int64) error {
+	n := len(x.attempts)
+	x.attempts = append(x.attempts, attempt{upstream: u, at: now})
 	var err error
 	if stream {
-		err = u.sendStream(x, x.sent)
+		err = u.sendStream(x, n)
 	} else {
-		err = u.sendUDP(x, x.sent)
+		err = u.sendUDP(x, n, now)
 	}
 	if err != nil {
-		*a = attempt{}
+		x.attempts = x.attempts[:n]
 		return err
 	}
 	u.queries.Add(1)
-	x.sent++
 	return nil
 }
 
@@ -223,18 +231,17 @@ func (x *exchange) expired() {
 		x.mu.Unlock()
 		return
 	}
-	last := &x.attempts[max(0, x.sent-1)]
-	if last.socket != nil || last.stream != nil {
-		last.upstream.failed()
+	if n := len(x.attempts); n > 0 && x.attempts[n-1].waits() {
+		x.attempts[n-1].upstream.failed()
 		x.err = errTimeout
 	}
 	var over bool
-	if x.engine.now() >= x.deadline()-int64(tick) {
+	if now := x.engine.now(); now >= x.deadline()-int64(tick) {
 		over = x.giveUp()
 	} else {
-		over = x.try()
+		over = x.try(now)
 	}
-	x.unlock(over)
+	x.unlock(over, nil)
 }
 
 // lost is the call of a socket or stream that failed while attempt n waited at it.
@@ -248,15 +255,15 @@ func (x *exchange) lost(n int, err error) {
 	a.socket, a.stream = nil, nil
 	x.err = fmt.Errorf("%w: %s: %w", errNetwork, a.upstream.address, err)
 	over := false
-	if n == x.sent-1 { // nobody else has been asked meanwhile
-		over = x.try()
+	if n == len(x.attempts)-1 { // nobody else has been asked meanwhile
+		over = x.try(x.engine.now())
 	}
-	x.unlock(over)
+	x.unlock(over, nil)
 }
 
 // received is the call of a socket or stream with the answer to attempt n. What is
 // no answer that can be used lets the exchange go on.
-func (x *exchange) received(n int, m []byte, stream bool) {
+func (x *exchange) received(n int, m []byte, stream bool, batch *server.Batch) {
 	x.mu.Lock()
 	if x.query == nil {
 		x.mu.Unlock()
@@ -264,42 +271,42 @@ func (x *exchange) received(n int, m []byte, stream bool) {
 	}
 	a := &x.attempts[n]
 	a.socket, a.stream = nil, nil
-	over := x.judge(a, n, m, stream)
-	x.unlock(over)
+	over := x.judge(a, m, stream)
+	x.unlock(over, batch)
 }
 
 // judge decides what becomes of an answer to the question asked.
-func (x *exchange) judge(a *attempt, n int, m []byte, stream bool) (over bool) {
+func (x *exchange) judge(a *attempt, m []byte, stream bool) (over bool) {
 	u, q := a.upstream, x.query
 	rcode := uint16(wire.RCode(m))
-	rtt := time.Duration(x.engine.now() - a.at)
-	u.answered(rtt, rcode)
+	now := x.engine.now()
+	u.answered(time.Duration(now-a.at), rcode)
 	switch {
 	case wire.Flags(m)&wire.FlagTC != 0 && !stream:
-		if x.sent < maxAttempts && x.send(u, true) == nil {
-			x.engine.wheels.arm(x, min(x.engine.now()+int64(mostWait), x.deadline()))
+		if len(x.attempts) < maxAttempts && x.send(u, true, now) == nil {
+			x.engine.wheels.arm(x, min(now+int64(mostWait), x.deadline()))
 			return false
 		}
 		x.err = fmt.Errorf("%w: %s: truncated", errUnusable, u.address)
-		return x.try()
+		return x.try(now)
 	case rcode == dns.RcodeFormatError && x.packetLen > x.questionEnd && !x.plain:
 		// A server of before EDNS (RFC 6891 section 7).
 		x.plain = true
-		if x.sent < maxAttempts && x.send(u, stream) == nil {
+		if len(x.attempts) < maxAttempts && x.send(u, stream, now) == nil {
 			return false
 		}
-		return x.try()
+		return x.try(now)
 	case len(x.rest) > 1 && slices.Contains(x.rest[0].options.next, rcode):
 		x.behind()
-		return x.try()
+		return x.try(now)
 	case slices.Contains(x.rest[0].options.failover, rcode):
 		x.fallback, x.fallbackRCode = true, rcode
-		return x.try()
+		return x.try(now)
 	}
 	if err := answer(q, m, x.questionEnd, x.rest[0].from); err != nil {
 		x.engine.counters.ignored[malformed].Add(1)
 		x.err = fmt.Errorf("%w: %s: %w", errUnusable, u.address, err)
-		return x.try()
+		return x.try(now)
 	}
 	return true
 }
@@ -354,14 +361,18 @@ func (x *exchange) fail(code server.EDE, text string) {
 
 // finish hands the query, whose reply is made, back to its chain. The exchange has
 // no query any more, and so nobody else changes it.
-func (x *exchange) finish(q *server.Query) {
+func (x *exchange) finish(q *server.Query, batch *server.Batch) {
 	x.engine.wheels.disarm(x)
-	for i := range x.attempts[:x.sent] {
+	for i := range x.attempts {
 		x.attempts[i].forget(x)
 	}
 	x.engine.flights.leave(x.key)
 	x.rest[0].inflight.Add(-1)
-	q.Finish(server.Answered)
+	if batch == nil {
+		q.Finish(server.Answered)
+		return
+	}
+	batch.Finish(q, server.Answered)
 }
 
 // forget lets nobody wait for the attempt's answer any more.

@@ -39,7 +39,7 @@ func (e *engine) fromRoot(x *exchange) bool {
 		} else {
 			recursed(q, 0)
 		}
-		x.unlock(true)
+		x.unlock(true, nil)
 	})
 	return true
 }

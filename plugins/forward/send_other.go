@@ -26,3 +26,10 @@ func (s *sender) write(m []byte) error {
 	_, err := s.conn.Write(m)
 	return err
 }
+
+// full says that nothing is gathered: there is no way to send many at once.
+func (*sender) full() bool { return true }
+
+func (*sender) gather([]byte, uint16) bool { return false }
+
+func (*sender) sendGathered() ([]uint16, error) { return nil, nil }

@@ -246,7 +246,7 @@ func (s *stream) take(m []byte) {
 		s.upstream.engine.counters.ignored[why].Add(1)
 		return
 	}
-	w.exchange.received(w.attempt, m, true)
+	w.exchange.received(w.attempt, m, true, nil)
 }
 
 // close ends the stream and tells those who wait. It may be called many times, and

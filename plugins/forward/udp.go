@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/stampdns/stampdns/server"
 	"github.com/stampdns/stampdns/zones/wire"
 )
 
@@ -51,20 +52,24 @@ type waiter struct {
 }
 
 // sendUDP sends x to u as attempt n.
-func (u *upstream) sendUDP(x *exchange, n int) error {
-	s, err := u.socket()
+func (u *upstream) sendUDP(x *exchange, n int, now int64) error {
+	s, err := u.socket(x.query.Received, now)
 	if err != nil {
 		return err
 	}
 	return s.send(x, n)
 }
 
-// socket is one of the upstream's sockets, by chance, opened if need be.
-func (u *upstream) socket() (*socket, error) {
-	i := rand.IntN(socketsPerUpstream)
+// socket is one of the upstream's sockets, by chance, opened if need be. Queries that
+// were read together go out by the same one: their answers are read together then.
+func (u *upstream) socket(received time.Time, now int64) (*socket, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if s := u.sockets[i]; s != nil && !s.isWorn() {
+	if received != u.batch {
+		u.batch, u.turn = received, rand.IntN(socketsPerUpstream)
+	}
+	i := u.turn
+	if s := u.sockets[i]; s != nil && !s.isWorn(now) {
 		return s, nil
 	}
 	if u.closed.Load() {
@@ -74,7 +79,7 @@ func (u *upstream) socket() (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{upstream: u, conn: conn, born: u.engine.now(), waiting: make(map[uint16]waiter)}
+	s := &socket{upstream: u, conn: conn, born: now, waiting: make(map[uint16]waiter)}
 	// Bursts of answers come while the reader waits for its turn.
 	if err := errors.Join(conn.SetReadBuffer(receiveBuffer), s.sender.init(conn)); err != nil {
 		conn.Close()
@@ -89,10 +94,10 @@ func (u *upstream) socket() (*socket, error) {
 }
 
 // isWorn says whether the port has been in use long enough.
-func (s *socket) isWorn() bool {
+func (s *socket) isWorn(now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.retired || s.used >= socketQueries || s.upstream.engine.now()-s.born > int64(socketAge)
+	return s.retired || s.used >= socketQueries || now-s.born > int64(socketAge)
 }
 
 // retire closes the socket once nobody waits for an answer there.
@@ -130,11 +135,39 @@ func (s *socket) send(x *exchange, n int) error {
 	a.socket, a.id = s, id
 	s.waiting[id] = waiter{x, n}
 	s.used++
+	if x.batched && !s.full() {
+		if s.gather(m, id) {
+			s.upstream.engine.gathered(s, x.worker)
+		}
+		return nil
+	}
 	if err := s.write(m); err != nil {
 		delete(s.waiting, id)
 		return err
 	}
 	return nil
+}
+
+// flush sends what is gathered. Of what cannot be sent, those who wait for the answer
+// are told.
+func (s *socket) flush() {
+	s.mu.Lock()
+	failed, err := s.sendGathered()
+	var lost []waiter
+	for _, id := range failed {
+		if w, ok := s.waiting[id]; ok {
+			s.remove(id)
+			lost = append(lost, w)
+		}
+	}
+	s.mu.Unlock()
+	if len(lost) == 0 {
+		return
+	}
+	s.upstream.failed()
+	for _, w := range lost {
+		w.exchange.lost(w.attempt, err)
+	}
 }
 
 // forget takes an attempt of x out that has no need of an answer any more.
@@ -157,9 +190,14 @@ func (s *socket) remove(id uint16) {
 // read gives answers to those who wait for them, until the socket is closed.
 func (s *socket) read() {
 	defer s.conn.Close()
-	buf := make([]byte, receiveSize)
+	r, err := newReceiver(s.conn)
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	var batch server.Batch
 	for {
-		n, err := s.conn.Read(buf)
+		n, err := r.read()
 		if err != nil {
 			// An error of a connected socket is news of the upstream: nobody listens
 			// at its port, or no way leads there.
@@ -167,19 +205,21 @@ func (s *socket) read() {
 			if s.upstream.closed.Load() || !isNews(err) {
 				return
 			}
-			continue
 		}
-		if n < wire.HeaderLen {
-			s.upstream.engine.counters.ignored[malformed].Add(1)
-			continue
+		for i := range n {
+			if m := r.message(i); len(m) >= wire.HeaderLen {
+				s.take(m, &batch)
+			} else {
+				s.upstream.engine.counters.ignored[malformed].Add(1)
+			}
 		}
-		s.take(buf[:n])
+		batch.Flush()
 	}
 }
 
 // take finds who waits for m. What is no answer to the question that was asked under
 // its ID changes nothing.
-func (s *socket) take(m []byte) {
+func (s *socket) take(m []byte, batch *server.Batch) {
 	id := wire.ID(m)
 	s.mu.Lock()
 	w, ok := s.waiting[id]
@@ -194,7 +234,7 @@ func (s *socket) take(m []byte) {
 		s.upstream.engine.counters.ignored[why].Add(1)
 		return
 	}
-	w.exchange.received(w.attempt, m, false)
+	w.exchange.received(w.attempt, m, false, batch)
 }
 
 // fail tells all who wait at the socket that they wait in vain.

@@ -56,6 +56,9 @@ type upstream struct {
 	mu      sync.Mutex
 	sockets [socketsPerUpstream]*socket // the UDP sockets in use; nil where there is none
 	streams []*stream
+	// Queries that were read at the time batch go by the socket turn.
+	batch time.Time
+	turn  int
 }
 
 func newUpstream(e *engine, a address, o *options) *upstream {
