@@ -187,6 +187,11 @@ func (s *Server) listenOnce(key listenKey) (_ *listener, err error) {
 	config := net.ListenConfig{Control: shareable}
 	config.SetMultipathTCP(false)
 	port := key.port
+	if port == 0 {
+		if port, err = key.freePort(); err != nil {
+			return nil, err
+		}
+	}
 	for worker := range s.socketsPerAddress() {
 		addr := key.hostPort(port)
 		c, err := config.ListenPacket(context.Background(), key.network("udp"), addr)
@@ -210,6 +215,20 @@ func (s *Server) listenOnce(key listenKey) (_ *listener, err error) {
 	}
 	l.tcp = newTCPListener(l, t.(*net.TCPListener))
 	return l, nil
+}
+
+// freePort is a port that nobody has. The kernel would also give one that another
+// server of the same user has, as both sockets have SO_REUSEPORT; a socket without it
+// gets none such.
+func (k listenKey) freePort() (uint16, error) {
+	var plain net.ListenConfig
+	addr := k.hostPort(0)
+	c, err := plain.ListenPacket(context.Background(), k.network("udp"), addr)
+	if err != nil {
+		return 0, &ListenError{Network: "udp", Addr: addr, Err: err}
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort().Port(), nil
 }
 
 // serve starts to read; the router must be set.

@@ -39,6 +39,7 @@ func setup(d *server.Directive) (server.Handler, error) {
 	})
 	c.handlers = append(c.handlers, h)
 	d.OnStart(h.start)
+	d.OnForget(h.store.forget)
 	return h, err
 }
 
@@ -147,7 +148,7 @@ func (h *handler) miss(q *server.Query, s *shard, k *key) step {
 	if wantsRecursion(q) {
 		if f := s.flights[k.hash]; f == nil {
 			s.lead(k, q)
-		} else if f.park(q, k, &h.store.parked) {
+		} else if f.leader.Received.After(s.forgot) && f.park(q, k, &h.store.parked) {
 			v = server.Pending
 		}
 	}
@@ -199,6 +200,9 @@ func (h *handler) settle(q *server.Query, k *key, a *answer, o outcome) (code se
 	parked = s.land(k, q)
 	switch o {
 	case keep:
+		if !q.Received.After(s.forgot) {
+			return server.EDENone, none, parked
+		}
 		s.put(k, a, q.Reply, q.QuestionEnd, now)
 	case forget:
 		s.remove(k)

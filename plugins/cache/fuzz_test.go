@@ -75,9 +75,14 @@ func FuzzStore(f *testing.F) {
 	})
 }
 
-// compareHit holds a reply from the cache to the one that was kept.
+// questionEnd is where the question of FuzzStore ends.
+const questionEnd = wire.HeaderLen + 21
+
+// compareHit holds a reply from the cache to the one that was kept, which may have
+// the question in another case.
 func compareHit(t *testing.T, first, second []byte) {
 	t.Helper()
+	copy(first[wire.HeaderLen:questionEnd], second[wire.HeaderLen:])
 	const settable = wire.FlagAA | wire.FlagRA | wire.FlagAD | wire.FlagCD | wire.FlagZ | wire.FlagRD | 0xF<<11
 	if wire.RCode(second) != server.RCodeServerFailure && !bytes.Equal(first[wire.CountQD:], second[wire.CountQD:]) ||
 		wire.Flags(first)&^settable != wire.Flags(second)&^settable {
@@ -86,7 +91,7 @@ func compareHit(t *testing.T, first, second []byte) {
 	if f := wire.Flags(second); f&(wire.FlagAA|wire.FlagTC|wire.FlagZ|wire.FlagAD) != 0 || f&wire.FlagRA == 0 {
 		t.Fatalf("flags %x", f)
 	}
-	for r := readRecords(second, len(second)-len(first)+wire.HeaderLen+21); r.next(); {
+	for r := readRecords(second, questionEnd); r.next(); {
 		if r.ttl() == 0 || r.ttl() > successTTL {
 			t.Fatalf("a TTL of %d", r.ttl())
 		}

@@ -91,12 +91,15 @@ func (s *store) hash(k *key) uint64 {
 // shard is the shard of a hash.
 func (s *store) shard(hash uint64) *shard { return &s.shards[hash>>s.shift] }
 
-// forget removes what is known of zone and the names below it.
+// forget removes what is known of zone and the names below it. What is being asked
+// meanwhile is not kept, whatever its name.
 func (s *store) forget(zone wire.Name) {
+	now := s.now()
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
 		sh.forget(zone)
+		sh.forgot = now
 		sh.mu.Unlock()
 	}
 }
@@ -146,6 +149,7 @@ type shard struct {
 	flights map[uint64]*flight // by hash of the key
 	spare   []*flight
 	_       [64]byte
+	forgot  time.Time // what was asked before is not kept
 }
 
 // find is the answer under k, nil if there is none.

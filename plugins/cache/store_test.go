@@ -170,17 +170,19 @@ func TestEviction(t *testing.T) {
 		name    string
 		entries [2]int
 		extra   int
+		used    bool // all entries, once
 	}{
-		{"small", [2]int{}, 0},
-		{"large", [2]int{}, 3000},
-		{"mixed", [2]int{}, 300},
-		{"bounded", [2]int{400, 100}, 50},
+		{"small", [2]int{}, 0, false},
+		{"large", [2]int{}, 3000, false},
+		{"mixed", [2]int{}, 300, false},
+		{"used", [2]int{}, 300, true},
+		{"bounded", [2]int{400, 100}, 50, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(5, 6))
 			s := newStore(1<<20, tc.entries, 0)
 			size := func() int { return random.IntN(tc.extra + 1) }
-			var hot []*reply
+			var hot, once []*reply
 			for i := range 40 {
 				r := made(s, fmt.Sprintf("hot%d.contoso.com", i), success, 1<<30, i)
 				r.put(s, 0)
@@ -196,8 +198,14 @@ func TestEviction(t *testing.T) {
 				puts[k.group()]++
 				r := made(s, fmt.Sprintf("n%d.contoso.com", i), k, 1<<30, size())
 				r.put(s, now)
-				if got := r.get(s, now, false); !bytes.Equal(got, r.message[r.end:]) {
+				if i < 100 {
+					once = append(once, r)
+				}
+				if got := r.get(s, now, tc.used || i < 100); !bytes.Equal(got, r.message[r.end:]) {
 					t.Fatalf("put %x, got %x", r.message[r.end:], got)
+				}
+				if tc.used {
+					continue
 				}
 				h := hot[i%len(hot)]
 				if got := h.get(s, now, true); !bytes.Equal(got, h.message[h.end:]) {
@@ -208,6 +216,11 @@ func TestEviction(t *testing.T) {
 				}
 			}
 			check(t, s)
+			for _, r := range once {
+				if r.get(s, 6000, false) != nil {
+					t.Errorf("%s, which was used once, is there", r.key.name)
+				}
+			}
 			sum := s.size()
 			left := [2]int{puts[0] + len(hot) - int(sum.evicted[0]), puts[1] - int(sum.evicted[1])}
 			if left != sum.entries {
@@ -264,6 +277,11 @@ func TestTooLong(t *testing.T) {
 	long.put(s, 0)
 	if r.get(s, 0, false) != nil {
 		t.Error("the old answer is there")
+	}
+	for i := range 20000 { // all in use
+		r := made(s, fmt.Sprintf("n%d.contoso.com", i), success, 100, 0)
+		r.put(s, 0)
+		r.get(s, 0, true)
 	}
 	fits := made(s, "www.contoso.com", success, 100, chunkSize-200)
 	for range 100 {

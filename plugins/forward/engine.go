@@ -41,11 +41,14 @@ type engine struct {
 	config    *config // in use
 	hints     *hints  // of the iterator
 	upstreams map[upstreamKey]*upstream
-	overlay   overlay
+	// leaving are upstreams that no table has any more. Queries that took theirs from
+	// a table before may wait for them still.
+	leaving map[upstreamKey]*upstream
+	overlay overlay
 }
 
 func newEngine(log *slog.Logger, workers int) *engine {
-	e := &engine{log: log, born: time.Now(), flights: newFlights(), upstreams: make(map[upstreamKey]*upstream),
+	e := &engine{log: log, born: time.Now(), flights: newFlights(), upstreams: make(map[upstreamKey]*upstream), leaving: make(map[upstreamKey]*upstream),
 		outgoing: make([]outgoing, workers)}
 	e.wheels = &wheel{engine: e}
 	e.context, e.cancel = context.WithCancel(context.Background())
@@ -161,9 +164,11 @@ func (e *engine) stop(c *config) {
 	last := e.config == c
 	if last {
 		e.config = nil
-		for key, u := range e.upstreams {
-			u.close()
-			delete(e.upstreams, key)
+		for _, all := range []map[upstreamKey]*upstream{e.upstreams, e.leaving} {
+			for key, u := range all {
+				u.close()
+				delete(all, key)
+			}
 		}
 	}
 	e.mu.Unlock()
@@ -188,7 +193,7 @@ func (e *engine) apply() {
 	}
 	for key, u := range e.upstreams {
 		if used[key] == nil {
-			u.close()
+			e.leave(key, u)
 		}
 	}
 	e.upstreams = used
@@ -241,10 +246,36 @@ func (e *engine) upstream(a address, o *options, used map[upstreamKey]*upstream)
 		u = e.upstreams[key]
 	}
 	if u == nil {
+		u = e.leaving[key]
+		delete(e.leaving, key)
+	}
+	if u == nil {
 		u = newUpstream(e, a, o)
 	}
 	used[key] = u
 	return u
+}
+
+// leaveTime is how long an upstream is kept that no table has: longer than any query
+// waits.
+const leaveTime = 2 * patience
+
+// leave has an upstream go once nobody can wait for it. mu is held.
+func (e *engine) leave(key upstreamKey, u *upstream) {
+	e.leaving[key] = u
+	u.left++
+	times := u.left
+	e.running.Go(func() {
+		if !e.sleep(leaveTime) {
+			return
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.leaving[key] == u && u.left == times {
+			delete(e.leaving, key)
+			u.close()
+		}
+	})
 }
 
 // warnShadowed tells of forwarders that a zone of the same name keeps from being

@@ -42,6 +42,7 @@ type handler struct {
 	base    []*directive    // of the Corefile
 	options *options        // of forwarders that are set at run time
 	store   *zones.Store    // of the block, nil where it has no zones
+	caches  *server.Forgetting
 	table   atomic.Pointer[table]
 }
 
@@ -57,6 +58,7 @@ func setup(d *server.Directive) (server.Handler, error) {
 	h.allow = allowed(h.base)
 	h.options = runtimeOptions(h.base)
 	h.store, _ = server.Shared[*zones.Store](d)
+	h.caches = d.Forgetting()
 	server.Share(d, func() *handler { return h })
 	return h, configure(d, h)
 }

@@ -43,6 +43,23 @@ func (o *overlay) with(domain wire.Name, to []address) overlay {
 	return next
 }
 
+// difference are the domains for which o and next have other forwarders; the root
+// where how names are resolved from it differs.
+func (o *overlay) difference(next *overlay) (domains []wire.Name) {
+	for _, pair := range [...][2]*overlay{{o, next}, {next, o}} {
+		for _, c := range pair[0].custom {
+			i := pair[1].find(c.domain)
+			if i < 0 || !slices.Equal(pair[1].custom[i].to, c.to) {
+				domains = append(domains, c.domain)
+			}
+		}
+	}
+	if o.usesRootHint() != next.usesRootHint() {
+		domains = append(domains, wire.Root())
+	}
+	return domains
+}
+
 // usesRootHint says whether names are resolved from the root where no forwarder
 // answers: as on a stamp, unless it was turned off.
 func (o *overlay) usesRootHint() bool { return o.useRootHint == nil || *o.useRootHint }
@@ -144,8 +161,14 @@ func (e *engine) change(f func(overlay) (overlay, error)) error {
 	if err := next.save(e.config.bucket); err != nil {
 		return fmt.Errorf("nothing changed: %w", err)
 	}
+	before := e.overlay
 	e.overlay = next
 	e.apply()
+	for _, domain := range before.difference(&next) {
+		for _, h := range e.config.handlers {
+			h.caches.Forget(domain)
+		}
+	}
 	return nil
 }
 

@@ -52,6 +52,7 @@ type upstream struct {
 	probing atomic.Bool
 	closed  atomic.Bool
 	stats   upstreamStats
+	left    int // how often no table had it any more; the engine's lock guards it
 
 	mu      sync.Mutex
 	sockets [socketsPerUpstream]*socket // the UDP sockets in use; nil where there is none
