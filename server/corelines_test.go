@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"fmt"
 	"log"
 	"os"
 	"path/filepath"
@@ -32,5 +33,18 @@ func TestArguments(t *testing.T) {
 	cf.Text = []byte("a. {\n say\n")
 	if _, err := cf.Arguments("say"); err == nil {
 		t.Error("no error for a block that is not closed")
+	}
+}
+
+// TestOccurrences finds each directive of a name, also where lines of its block begin
+// with that name.
+func TestOccurrences(t *testing.T) {
+	cf := Corefile{Text: []byte(".:53 {\n say a b {\n  say c\n }\n say\n other x\n}\norg:53 {\n say d\n}\n")}
+	got, err := cf.Occurrences("say")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprintf("%q", got); text != `[["a" "b"] [] ["d"]]` {
+		t.Error(text)
 	}
 }

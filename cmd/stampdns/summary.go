@@ -61,7 +61,11 @@ type summary struct {
 	zones   []zones.Status
 	servers []nameServer
 	http    [][2]string // what, URL
-	try     []string
+	// forwards are the domains that the configuration forwards, each with its
+	// forwarders; nil where it does not forward at all.
+	forwards []forwarding
+	keeps    string // where what is set at run time is kept, "" for nowhere
+	try      []string
 }
 
 // nameServer is one name server, or an address of none, where it listens.
@@ -88,12 +92,40 @@ func (r *runner) tell(p *plan) error {
 	if s.http, err = httpURLs(p.corefile(), r.server.HTTPAddrs()); err != nil {
 		return err
 	}
+	for _, a := range r.server.APIAddrs() {
+		s.http = append(s.http, [2]string{"api", a.URL()})
+	}
+	if s.forwards, err = forwardings(p.corefile()); err != nil {
+		return err
+	}
+	s.keeps = r.server.StateFile()
 	if r.json {
 		s.log(r)
 		return nil
 	}
 	_, err = io.WriteString(r.stdout, s.text())
 	return err
+}
+
+// forwarding is a domain with its forwarders.
+type forwarding struct {
+	Domain     string   `json:"domain"`
+	Forwarders []string `json:"forwarders"`
+}
+
+// forwardings are those of the Corefile; nil where nothing is forwarded.
+func forwardings(cf server.Corefile) ([]forwarding, error) {
+	lines, err := cf.Occurrences("forward")
+	if err != nil || len(lines) == 0 {
+		return nil, err
+	}
+	all := []forwarding{}
+	for _, args := range lines {
+		if len(args) > 0 {
+			all = append(all, forwarding{args[0], args[1:]})
+		}
+	}
+	return all, nil
 }
 
 func title(p *plan) string {
@@ -234,6 +266,7 @@ func (s *summary) text() string {
 		}
 		fmt.Fprintf(table, "  %s\t%s port %d, UDP and TCP%s\n", cmp.Or(ns.Name, "any"), host, ns.At.Port(), ns.published())
 	}
+	s.forwardText(table)
 	if len(s.http) > 0 {
 		fmt.Fprintln(table, "\nhttp")
 	}
@@ -246,6 +279,25 @@ func (s *summary) text() string {
 		text.WriteString("\ntry\n  " + strings.Join(s.try, "\n  ") + "\n")
 	}
 	return text.String()
+}
+
+// forwardText writes what is forwarded, and how long changes last.
+func (s *summary) forwardText(w io.Writer) {
+	if s.forwards == nil {
+		return
+	}
+	fmt.Fprintln(w, "\nforwarding")
+	for _, f := range s.forwards {
+		fmt.Fprintf(w, "  %s\t%s\n", bare(f.Domain), strings.Join(f.Forwarders, ", "))
+	}
+	if len(s.forwards) == 0 {
+		fmt.Fprintln(w, "  none yet\tstampdns forwarder set ADDRESS")
+	}
+	if s.keeps == "" {
+		fmt.Fprintln(w, "  set at run time\tlasts until exit; --state FILE keeps it")
+	} else {
+		fmt.Fprintf(w, "  set at run time\tkept in %s\n", s.keeps)
+	}
 }
 
 // published says how the zones' addresses of a name server differ from the one
@@ -274,6 +326,9 @@ func (s *summary) log(r *runner) {
 		list = append(list, zone{bare(z.Origin.String()), z.Records, z.Serial, z.Loaded})
 	}
 	args := []any{"zones", list, "name_servers", s.servers}
+	if s.forwards != nil {
+		args = append(args, "forwarding", s.forwards, "state", s.keeps)
+	}
 	for _, h := range s.http {
 		args = append(args, h[0], h[1])
 	}
