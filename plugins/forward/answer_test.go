@@ -3,6 +3,7 @@ package forward
 import (
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -189,8 +190,9 @@ func FuzzAnswer(f *testing.F) {
 		b := sections(0, true, text)(q)
 		f.Add(b[:wire.HeaderLen], b[end:], true)
 	}
-	var upstream []byte
+	var said atomic.Pointer[[]byte]
 	s := servertest.Start(f, ".:0 {\n bind 127.0.0.1\n answer\n}", bind.Plugin(), servertest.Answer(func(q *server.Query) server.Verdict {
+		upstream := *said.Load()
 		m := append(append([]byte{}, upstream[:wire.HeaderLen]...), q.Packet[wire.HeaderLen:q.QuestionEnd]...)
 		wire.SetCount(m, wire.CountQD, 1)
 		if err := answer(q, append(m, upstream[wire.HeaderLen:]...), q.QuestionEnd, wire.Root()); err != nil {
@@ -202,7 +204,8 @@ func FuzzAnswer(f *testing.F) {
 		if len(header) != wire.HeaderLen || len(rest) > 60_000 {
 			return
 		}
-		upstream = append(append([]byte{}, header...), rest...)
+		upstream := append(append([]byte{}, header...), rest...)
+		said.Store(&upstream)
 		sent := new(dns.Msg).SetQuestion("wwW.example.org.", dns.TypeA).SetEdns0(1232, do)
 		packet := packed(sent)
 		got := exchangeRaw(t, s.Addrs()[0].String(), packet)

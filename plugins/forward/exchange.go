@@ -28,7 +28,6 @@ var (
 	errNetwork  = errors.New("no forwarder could be reached")
 	errAllDown  = errors.New("all forwarders are down")
 	errUnusable = errors.New("the forwarders' answers cannot be used")
-	errClosed   = errors.New("forwarding has stopped")
 )
 
 // exchange is one query that is being forwarded: from the moment that it is taken
