@@ -253,12 +253,14 @@ func TestMaxConcurrent(t *testing.T) {
 
 // TestLoop: a forwarder that asks us what we asked it is told so, and we go on.
 func TestLoop(t *testing.T) {
-	var s *servertest.Server
+	ready := make(chan *servertest.Server, 1)
 	u := startUpstreamAt(t, "127.0.0.1:0", func(w dns.ResponseWriter, q *dns.Msg) {
 		if !strings.HasPrefix(q.Question[0].Name, "loop") {
 			w.WriteMsg(address4("192.0.2.1")(q))
 			return
 		}
+		s := <-ready
+		ready <- s
 		again := servertest.Question(q.Question[0].Name, q.Question[0].Qtype)
 		r, _ := s.TryExchange("udp", s.Addrs()[0], again, time.Second)
 		if r != nil {
@@ -266,7 +268,8 @@ func TestLoop(t *testing.T) {
 			w.WriteMsg(r)
 		}
 	})
-	s = start(t, "forward . "+u.addr)
+	s := start(t, "forward . "+u.addr)
+	ready <- s
 	m := s.Ask("loop.example", dns.TypeA)
 	if m.Rcode != dns.RcodeServerFailure {
 		t.Errorf("reply:\n%s", m)

@@ -105,6 +105,8 @@ func TestRandomizeCase(t *testing.T) {
 			t.Errorf("the client's question came back as %s", got)
 		}
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if len(seen) < 8 {
 		t.Errorf("the upstream saw %v", seen)
 	}
