@@ -72,8 +72,14 @@ func bindOptions(t *testing.T, h *host, options ...string) []string {
 // only server.
 func startUnbound(t *testing.T, h *host, hints, probe string) *process {
 	t.Helper()
+	return startUnboundWith(t, h, hints, probe)
+}
+
+// startUnboundWith is startUnbound with more lines for its server clause.
+func startUnboundWith(t *testing.T, h *host, hints, probe string, more ...string) *process {
+	t.Helper()
 	dir := t.TempDir()
-	conf := write(t, dir, "unbound.conf",
+	lines := []string{
 		"server:",
 		fmt.Sprintf("  interface: %s", h.addr),
 		"  access-control: 0.0.0.0/0 allow",
@@ -89,9 +95,9 @@ func startUnbound(t *testing.T, h *host, hints, probe string) *process {
 		"  module-config: \"iterator\"",
 		"  cache-max-ttl: 5",
 		"  cache-max-negative-ttl: 5",
-		"remote-control:",
-		"  control-enable: no",
-	)
+	}
+	lines = append(append(lines, more...), "remote-control:", "  control-enable: no")
+	conf := write(t, dir, "unbound.conf", lines...)
 	p := h.start(t, "unbound", "unbound", "-d", "-c", conf)
 	p.ready(h.answers(h.addr, probe))
 	return p
