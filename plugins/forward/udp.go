@@ -142,7 +142,7 @@ func (s *socket) send(x *exchange, n int) error {
 		return nil
 	}
 	if err := s.write(m); err != nil {
-		delete(s.waiting, id)
+		s.remove(id)
 		return err
 	}
 	return nil
@@ -244,6 +244,9 @@ func (s *socket) fail(err error) {
 	s.waiting = make(map[uint16]waiter)
 	if !isNews(err) {
 		s.retired = true
+	}
+	if s.retired {
+		s.conn.Close() // as nobody waits any more
 	}
 	s.mu.Unlock()
 	if len(waiting) == 0 {
