@@ -83,7 +83,7 @@ func (g *group) choose(tried uint32, again bool) int {
 		return -1
 	}
 	for i := range n {
-		if at := (start + i) % n; g.upstreams[at].status() < refusing {
+		if at := (start + i) % n; g.upstreams[at].status() != down {
 			return at
 		}
 	}

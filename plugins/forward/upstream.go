@@ -182,10 +182,13 @@ func (u *upstream) probe() {
 					return
 				}
 				if rcode, err := u.probeOnce(probeTimeout << try); err == nil {
-					u.refused.Store(0)
 					u.fails.Store(0)
-					if rcode == dns.RcodeRefused {
-						u.refused.Store(refusals)
+					if rcode != dns.RcodeRefused {
+						u.refused.Store(0)
+					}
+					// A server of some zones alone refuses the probe, which is about
+					// another: only its answers to queries say that it refuses us.
+					if u.refused.Load() >= refusals {
 						u.set(refusing)
 					} else {
 						u.set(up)
