@@ -257,20 +257,14 @@ func (f *forwardLab) stub(q question) (*dns.Msg, time.Duration, error) {
 }
 
 // right asks for a numbered host of the zone that was not asked before; what is not
-// as it should be is an error. The answer may take so long.
-func (f *forwardLab) right(zone string, within time.Duration) error {
+// as it should be is an error.
+func (f *forwardLab) right(zone string) (time.Duration, error) {
 	q, want := f.numberedHost(zone)
 	reply, took, err := f.stub(q)
 	if err != nil {
-		return fmt.Errorf("%s: %w", q, err)
+		return took, fmt.Errorf("%s: %w", q, err)
 	}
-	if err := isRight(q, reply, want); err != nil {
-		return err
-	}
-	if took > within {
-		return fmt.Errorf("%s: the answer took %v, want at most %v", q, took, within)
-	}
-	return nil
+	return took, isRight(q, reply, want)
 }
 
 // isRight says of a reply what is wrong.
@@ -285,18 +279,46 @@ func isRight(q question, reply *dns.Msg, want string) error {
 
 // fails asks for a numbered host of the zone that was not asked before, and wants
 // SERVFAIL with one of the extended errors.
-func (f *forwardLab) fails(zone string, within time.Duration, extended ...uint16) error {
+func (f *forwardLab) fails(zone string, extended ...uint16) (time.Duration, error) {
 	q, _ := f.numberedHost(zone)
 	reply, took, err := f.stub(q)
 	if err != nil {
-		return fmt.Errorf("%s: %w", q, err)
+		return took, fmt.Errorf("%s: %w", q, err)
 	}
 	got := extendedErrors(reply)
-	if reply.Rcode != dns.RcodeServerFailure || len(got) != 1 || !slices.Contains(extended, got[0]) || took > within {
-		return fmt.Errorf("%s: %s, extended errors %v, after %v; want SERVFAIL, one of %v, within %v", q,
-			dns.RcodeToString[reply.Rcode], got, took, extended, within)
+	if reply.Rcode != dns.RcodeServerFailure || len(got) != 1 || !slices.Contains(extended, got[0]) {
+		err = fmt.Errorf("%s: %s, extended errors %v, want SERVFAIL, one of %v", q, dns.RcodeToString[reply.Rcode], got, extended)
 	}
-	return nil
+	return took, err
+}
+
+// times are how long replies took. A busy machine may hold up any of them, but not
+// each: a bound is kept if three of four keep it.
+type times struct {
+	mu  sync.Mutex
+	all []time.Duration
+}
+
+// check notes a time, and reports what went wrong.
+func (d *times) check(t *testing.T, what string, took time.Duration, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all = append(d.all, took)
+}
+
+// within fails the test unless three of four kept the bound.
+func (d *times) within(t *testing.T, what string, bound time.Duration) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	slices.Sort(d.all)
+	if took := d.all[(len(d.all)*3-1)/4]; took > bound {
+		t.Errorf("%s: one of four of %d took %v or more, want %v at most: %v", what, len(d.all), took, bound, d.all)
+	}
 }
 
 // extendedErrors are the codes of a reply's extended errors.
@@ -312,7 +334,7 @@ func extendedErrors(reply *dns.Msg) []uint16 {
 	return codes
 }
 
-// wait polls until probe returns nil.
+// wait polls until probe returns nil, within so long.
 func wait(t *testing.T, within time.Duration, probe func() error) {
 	t.Helper()
 	deadline := time.Now().Add(within)
@@ -395,9 +417,23 @@ func (l *load) ask(c *client, zone string) {
 	}
 }
 
-// end stops the clients, and fails the test for each query without its answer. It
-// returns how many were asked.
-func (l *load) end(t *testing.T) int {
+// count is how many queries were asked so far.
+func (l *load) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked
+}
+
+// atLeast is a probe for wait.
+func (l *load) atLeast(n int) error {
+	if got := l.count(); got < n {
+		return fmt.Errorf("%d queries, want %d", got, n)
+	}
+	return nil
+}
+
+// end stops the clients, and fails the test for each query without its answer.
+func (l *load) end(t *testing.T) {
 	t.Helper()
 	close(l.stop)
 	l.done.Wait()
@@ -409,7 +445,6 @@ func (l *load) end(t *testing.T) int {
 		}
 		t.Error(failure)
 	}
-	return l.asked
 }
 
 // exitStatus runs a command line of stampdns that has to fail on the stamp's name

@@ -35,16 +35,15 @@ const liarAddress = "198.51.100.32"
 // relay stands in front of a server, on a host and port of its own, and impairs what
 // goes through.
 type relay struct {
-	t      *testing.T
 	host   *host
 	at, to netip.AddrPort
-	impairment
 
 	front, back *net.UDPConn // to clients, to the server
 	liars       []*net.UDPConn
 	listener    net.Listener
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	impairment
 	waiting map[uint16]relayed // by the ID at the server
 	queries int                // over UDP
 	conns   []net.Conn
@@ -61,7 +60,7 @@ type relayed struct {
 func startRelay(t *testing.T, h *host, port uint16, to netip.AddrPort, impaired impairment) *relay {
 	t.Helper()
 	r := &relay{
-		t: t, host: h, at: netip.AddrPortFrom(h.addr, port), to: to, impairment: impaired,
+		host: h, at: netip.AddrPortFrom(h.addr, port), to: to, impairment: impaired,
 		waiting: make(map[uint16]relayed),
 	}
 	if err := h.inside(r.open); err != nil {
@@ -112,6 +111,13 @@ func (r *relay) close() {
 	}
 }
 
+// set makes the relay impair from now on in another way.
+func (r *relay) set(impaired impairment) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.impairment = impaired
+}
+
 // asked is how many queries came over UDP.
 func (r *relay) asked() int {
 	r.mu.Lock()
@@ -133,7 +139,7 @@ func (r *relay) fromClients() {
 		}
 		r.mu.Lock()
 		r.queries++
-		lost := r.dead || r.loss > 0 && r.queries%r.loss == 0
+		lost, lie := r.dead || r.loss > 0 && r.queries%r.loss == 0, r.lie
 		if !lost {
 			r.waiting[next] = relayed{client, binary.BigEndian.Uint16(query)}
 		}
@@ -141,7 +147,7 @@ func (r *relay) fromClients() {
 		if lost {
 			continue
 		}
-		if r.lie {
+		if lie {
 			r.forge(query, client)
 		}
 		binary.BigEndian.PutUint16(query, next)
@@ -170,15 +176,16 @@ func (r *relay) fromServer() {
 		r.mu.Lock()
 		to, ok := r.waiting[binary.BigEndian.Uint16(answer)]
 		delete(r.waiting, binary.BigEndian.Uint16(answer))
+		impaired := r.impairment
 		r.mu.Unlock()
 		if !ok {
 			continue
 		}
 		binary.BigEndian.PutUint16(answer, to.id)
-		if r.truncate {
+		if impaired.truncate {
 			answer = truncated(answer)
 		}
-		time.AfterFunc(r.delay, func() { r.front.WriteToUDPAddrPort(answer, to.client) })
+		time.AfterFunc(impaired.delay, func() { r.front.WriteToUDPAddrPort(answer, to.client) })
 	}
 }
 
@@ -239,32 +246,36 @@ func (r *relay) accept() {
 		if err != nil {
 			return
 		}
-		if r.hold(conn) && !r.dead {
-			go r.connection(conn)
+		if now, ok := r.hold(conn); ok && !now.dead {
+			go r.connection(conn, now.delay)
 		}
 	}
 }
 
-// hold remembers a connection, to close it with the relay.
-func (r *relay) hold(conn net.Conn) bool {
+// hold remembers a connection, to close it with the relay, and returns how it is
+// impaired now; false says that the relay is closed.
+func (r *relay) hold(conn net.Conn) (impairment, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		conn.Close()
-		return false
+		return r.impairment, false
 	}
 	r.conns = append(r.conns, conn)
-	return true
+	return r.impairment, true
 }
 
-func (r *relay) connection(conn net.Conn) {
+func (r *relay) connection(conn net.Conn, delay time.Duration) {
 	defer conn.Close()
 	var server net.Conn
 	err := r.host.inside(func() (err error) {
 		server, err = net.DialTimeout("tcp4", r.to.String(), time.Second)
 		return err
 	})
-	if err != nil || !r.hold(server) {
+	if err != nil {
+		return
+	}
+	if _, ok := r.hold(server); !ok {
 		return
 	}
 	go func() {
@@ -281,6 +292,6 @@ func (r *relay) connection(conn net.Conn) {
 		if _, err := io.ReadFull(server, answer[2:]); err != nil {
 			return
 		}
-		time.AfterFunc(r.delay, func() { conn.Write(answer) })
+		time.AfterFunc(delay, func() { conn.Write(answer) })
 	}
 }
