@@ -269,7 +269,7 @@ func (e *engine) patchSettings(w http.ResponseWriter, r *http.Request) {
 			return o, &statusError{http.StatusBadRequest, "no setting given: use_root_hint is true or false"}
 		}
 		if *doc.UseRootHint && e.config.hints == nil {
-			return o, conflict("there are no root hints: give the Corefile's forward the property root_hints FILE")
+			return o, conflict("there are no root hints: start the server with --root-hints FILE, or with root_hints FILE in the Corefile's forward")
 		}
 		o.useRootHint = doc.UseRootHint
 		return o, nil

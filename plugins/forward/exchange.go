@@ -334,6 +334,7 @@ func (x *exchange) giveUp() bool {
 	}
 	if x.err == nil {
 		x.err = errAllDown
+		x.engine.counters.broken.Add(1)
 	}
 	if x.engine.fromRoot(x) {
 		return false

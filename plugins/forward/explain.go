@@ -52,14 +52,19 @@ func (h *handler) Explain(q *server.Query) server.Step {
 	if len(g.from) == 1 {
 		what = "the DNS forwarders"
 	}
+	if g.source == runtimeSource {
+		what += ", set at run time"
+	} else {
+		what += ", from " + g.source
+	}
 	switch {
 	case usable > 0:
-		step.Text = fmt.Sprintf("%s, from %s, are asked: %s", what, g.source, strings.Join(list, ", "))
+		step.Text = fmt.Sprintf("%s, are asked: %s", what, strings.Join(list, ", "))
 	case h.engine.iterator.Load() != nil && string(g.from) == string(wire.Root()):
 		step.Text = "no forwarder is up, so the name is resolved from the root hints"
 	default:
 		step.Verdict = server.ExplainAnswered
-		step.Text = fmt.Sprintf("%s, from %s, are all down: SERVFAIL (%s)", what, g.source, strings.Join(list, ", "))
+		step.Text = fmt.Sprintf("%s, are all down: SERVFAIL (%s)", what, strings.Join(list, ", "))
 	}
 	return step
 }

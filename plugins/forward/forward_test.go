@@ -158,6 +158,9 @@ func TestAllDead(t *testing.T) {
 	if d := time.Since(begin); d > 100*time.Millisecond {
 		t.Errorf("SERVFAIL of a dead forwarder after %s", d)
 	}
+	if n := s.Metric("127.0.0.1:0", "stampdns_forward_healthcheck_broken_total"); n != "1" {
+		t.Errorf("%q queries counted that came while all were down", n)
+	}
 }
 
 // TestRecovers: a forwarder that comes back is used again.

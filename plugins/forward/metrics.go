@@ -30,6 +30,7 @@ func (r reason) String() string {
 // counters are the engine's own counts.
 type counters struct {
 	rejected atomic.Uint64 // for max_concurrent
+	broken   atomic.Uint64 // queries for which all forwarders were down
 	loops    atomic.Uint64
 	root     atomic.Uint64 // queries resolved from the root
 	ignored  [reasonCount]atomic.Uint64
@@ -87,6 +88,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	n := &c.engine.counters
 	send(desc("forward_max_concurrent_rejects_total", "Queries refused because too many were being forwarded."),
 		prometheus.CounterValue, float64(n.rejected.Load()))
+	send(desc("forward_healthcheck_broken_total", "Queries for which all forwarders were down."),
+		prometheus.CounterValue, float64(n.broken.Load()))
 	send(desc("forward_loops_total", "Queries that came back from the server they were forwarded to."),
 		prometheus.CounterValue, float64(n.loops.Load()))
 	send(desc("forward_root_queries_total", "Queries resolved from the root hints because no forwarder answered."),
