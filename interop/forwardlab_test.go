@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -204,9 +205,9 @@ func (f *forwardLab) operate(t *testing.T, line string) string {
 // have the text.
 func (f *forwardLab) metric(t *testing.T, name, labels string) float64 {
 	t.Helper()
-	transport := &http.Transport{Dial: func(network, addr string) (conn net.Conn, err error) {
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
 		err = f.ns01.inside(func() (err error) {
-			conn, err = net.Dial(network, addr)
+			conn, err = new(net.Dialer).DialContext(ctx, network, addr)
 			return err
 		})
 		return conn, err
