@@ -164,7 +164,7 @@ func (x *exchange) deadline() int64 { return x.start + int64(patience) }
 func (x *exchange) try(now int64) (over bool) {
 	for len(x.attempts) < maxAttempts {
 		g := x.rest[0]
-		i := g.choose(x.tried, !x.fallback)
+		i := g.choose(x.tried, !x.fallback, now)
 		if i < 0 {
 			break
 		}
@@ -243,8 +243,13 @@ func (x *exchange) expired() {
 	x.unlock(over, nil)
 }
 
-// lost is the call of a socket or stream that failed while attempt n waited at it.
-func (x *exchange) lost(n int, err error) {
+// pause is how long it takes until an upstream that could not be reached is asked once
+// more: by then a probe may have found it dead.
+const pause = 50 * time.Millisecond
+
+// lost is the call of a socket or stream that failed while attempt n waited at it. worn
+// says that it was good before: then the same upstream may be asked again at once.
+func (x *exchange) lost(n int, err error, worn bool) {
 	x.mu.Lock()
 	if x.query == nil {
 		x.mu.Unlock()
@@ -255,7 +260,12 @@ func (x *exchange) lost(n int, err error) {
 	x.err = fmt.Errorf("%w: %s: %w", errNetwork, a.upstream.address, err)
 	over := false
 	if n == len(x.attempts)-1 { // nobody else has been asked meanwhile
-		over = x.try(x.engine.now())
+		now := x.engine.now()
+		if worn || x.rest[0].choose(x.tried, false, now) >= 0 {
+			over = x.try(now)
+		} else {
+			x.engine.wheels.arm(x, min(now+int64(pause), x.deadline()))
+		}
 	}
 	x.unlock(over, nil)
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net/netip"
 	"os"
@@ -95,7 +96,7 @@ func TestPolicies(t *testing.T) {
 		var tried uint32
 		var text strings.Builder
 		for {
-			i := g.choose(tried, false)
+			i := g.choose(tried, false, -1)
 			if i < 0 {
 				return text.String()
 			}
@@ -133,8 +134,45 @@ func TestPolicies(t *testing.T) {
 			t.Errorf("%s: %v", p, first)
 		}
 	}
-	if got := grouped(sequential, suspect, down).choose(1, true); got != 0 {
+	if got := grouped(sequential, suspect, down).choose(1, true, -1); got != 0 {
 		t.Errorf("once more: %d", got)
+	}
+}
+
+// TestRefusingAgain: an upstream that refused is asked once in a while whether it does
+// still, and is the first again when it does not.
+func TestRefusingAgain(t *testing.T) {
+	u := &upstream{engine: newEngine(slog.New(slog.DiscardHandler), 1)}
+	g := &group{options: &options{policy: sequential}, upstreams: []*upstream{u, {}}}
+	g.upstreams[1].state.Store(int32(up))
+	for range refusals {
+		u.answered(time.Millisecond, dns.RcodeRefused)
+	}
+	now := u.engine.now()
+	for _, tc := range []struct {
+		after time.Duration
+		want  int
+	}{{0, 1}, {refusedPause + time.Second, 0}, {refusedPause + time.Second, 1}, {2*refusedPause + 2*time.Second, 0}} {
+		if got := g.choose(0, false, now+int64(tc.after)); got != tc.want {
+			t.Errorf("after %s: %d, want %d", tc.after, got, tc.want)
+		}
+	}
+	u.answered(time.Millisecond, dns.RcodeSuccess)
+	if got := g.choose(0, false, now); got != 0 {
+		t.Errorf("when it answers again: %d", got)
+	}
+}
+
+// TestClosedPort: the only forwarder's port is closed. That is known at once, and the
+// client is not kept waiting.
+func TestClosedPort(t *testing.T) {
+	for _, tcp := range []string{"", "force_tcp"} {
+		s := start(t, fmt.Sprintf("forward . %s {\n %s\n}", deadAddress(t), tcp))
+		begin := time.Now()
+		m := s.Ask("www.example", dns.TypeA)
+		if d := time.Since(begin); d > 500*time.Millisecond || m.Rcode != dns.RcodeServerFailure || ede(m) != int(dns.ExtendedErrorCodeNetworkError) {
+			t.Errorf("%s: after %s:\n%s", tcp, d, m)
+		}
 	}
 }
 

@@ -65,7 +65,7 @@ func (g *group) first() int {
 // choose is the upstream to ask now, -1 for none; tried is the set of those that
 // were asked before. Those that answer go before those that may not; one that is
 // down is not asked. again allows one that was asked before.
-func (g *group) choose(tried uint32, again bool) int {
+func (g *group) choose(tried uint32, again bool, now int64) int {
 	n := len(g.upstreams)
 	if n == 0 {
 		return -1 // the root is asked in their place
@@ -74,7 +74,7 @@ func (g *group) choose(tried uint32, again bool) int {
 	for _, wanted := range [...]status{up, suspect, refusing} {
 		for i := range n {
 			at := (start + i) % n
-			if s := g.upstreams[at].status(); tried&(1<<at) == 0 && (s == wanted || s == unknown && wanted == up) {
+			if tried&(1<<at) == 0 && g.upstreams[at].ranks(wanted, now) {
 				return at
 			}
 		}

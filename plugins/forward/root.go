@@ -13,7 +13,7 @@ import (
 // forwarder answers. It returns false if it is not.
 func (e *engine) fromRoot(x *exchange) bool {
 	it := e.iterator.Load()
-	if it == nil || len(x.rest[0].from) > 1 || x.rooted || errors.Is(x.err, errTimeout) && x.rest[0].choose(0, false) >= 0 {
+	if it == nil || len(x.rest[0].from) > 1 || x.rooted || errors.Is(x.err, errTimeout) && x.rest[0].choose(0, false, e.now()) >= 0 {
 		return false
 	}
 	x.rooted = true

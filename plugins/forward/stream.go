@@ -269,10 +269,10 @@ func (s *stream) close(err error) {
 	if s.fresh && len(waiting) > 0 && !errors.Is(err, errUnused) {
 		s.upstream.failed()
 	}
-	if len(waiting) > 0 {
+	if worn := !s.fresh; len(waiting) > 0 {
 		s.upstream.engine.running.Go(func() {
 			for _, w := range waiting {
-				w.exchange.lost(w.attempt, err)
+				w.exchange.lost(w.attempt, err, worn)
 			}
 		})
 	}

@@ -166,7 +166,7 @@ func (s *socket) flush() {
 	}
 	s.upstream.failed()
 	for _, w := range lost {
-		w.exchange.lost(w.attempt, err)
+		w.exchange.lost(w.attempt, err, false)
 	}
 }
 
@@ -254,7 +254,7 @@ func (s *socket) fail(err error) {
 	}
 	s.upstream.failed()
 	for _, w := range waiting {
-		w.exchange.lost(w.attempt, err)
+		w.exchange.lost(w.attempt, err, false)
 	}
 }
 

@@ -49,10 +49,12 @@ type upstream struct {
 	fails   atomic.Int32 // since the last answer
 	refused atomic.Int32 // answers in a row that were REFUSED
 	queries atomic.Uint64
-	probing atomic.Bool
-	closed  atomic.Bool
-	stats   upstreamStats
-	left    int // how often no table had it any more; the engine's lock guards it
+	// askAgain is when an upstream that refuses us is asked once more before others.
+	askAgain atomic.Int64
+	probing  atomic.Bool
+	closed   atomic.Bool
+	stats    upstreamStats
+	left     int // how often no table had it any more; the engine's lock guards it
 
 	mu      sync.Mutex
 	sockets [socketsPerUpstream]*socket // the UDP sockets in use; nil where there is none
@@ -100,6 +102,21 @@ func (u *upstream) set(s status) {
 	}
 }
 
+// refusedPause is how long an upstream that refuses us is left alone. No probe tells
+// when it does not any more: what it refuses may be the probe.
+const refusedPause = 5 * time.Second
+
+// ranks says whether the upstream is to be asked among those of a status. One that
+// refuses us is now and then among the best, for one query.
+func (u *upstream) ranks(as status, now int64) bool {
+	s := u.status()
+	if s == refusing && as == up {
+		at := u.askAgain.Load()
+		return now >= at && u.askAgain.CompareAndSwap(at, now+int64(refusedPause))
+	}
+	return s == as || s == unknown && as == up
+}
+
 // answered notes an answer that came rtt after the query, 0 where that is not known.
 func (u *upstream) answered(rtt time.Duration, rcode uint16) {
 	if rtt > 0 {
@@ -115,7 +132,8 @@ func (u *upstream) answered(rtt time.Duration, rcode uint16) {
 		u.fails.Store(0)
 	}
 	if rcode == dns.RcodeRefused {
-		if u.refused.Add(1) >= refusals {
+		if u.refused.Add(1) >= refusals && u.status() != refusing {
+			u.askAgain.Store(u.engine.now() + int64(refusedPause))
 			u.set(refusing)
 		}
 		return
