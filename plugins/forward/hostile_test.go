@@ -1,8 +1,10 @@
 package forward
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/stampdns/stampdns/plugins/prometheus"
 	"github.com/stampdns/stampdns/server"
 	"github.com/stampdns/stampdns/server/servertest"
+	"github.com/stampdns/stampdns/zones/wire"
 )
 
 // upstream end the last ones that wait there.
@@ -45,5 +48,50 @@ func TestRetiredSocketFails(t *testing.T) {
 	if err := waits.conn.SetWriteDeadline(time.Time{}); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("the socket is open, and its reader would keep the server from stopping: %v", err)
 		waits.conn.Close()
+	}
+}
+
+// amplifying is an answer section that makes chain choose each record many times.
+func amplifying(q *dns.Msg) []byte {
+	const n1, n2 = 1800, 1000
+	b, _ := new(dns.Msg).SetReply(q).Pack()
+	b = b[:wire.HeaderLen]
+	b = append(b, "\x03www\x07example\x03org\x00\x00\x01\x00\x01"...)
+	parent := []byte{0xC0, wire.HeaderLen + 4}
+	rr := func(owner []byte, rrtype uint16, data []byte) {
+		b = append(b, owner...)
+		b = binary.BigEndian.AppendUint16(b, rrtype)
+		b = append(b, 0, 1, 0, 0, 0, 60)
+		b = binary.BigEndian.AppendUint16(b, uint16(len(data)))
+		b = append(b, data...)
+	}
+	self := []byte{0xC0, wire.HeaderLen}
+	rr([]byte{0}, dns.TypeTXT, []byte{1, 'x'}) // a stranger's
+	for range n1 {
+		rr(parent, dns.TypeDNAME, []byte{0})
+	}
+	sig := append([]byte{0, byte(dns.TypeDNAME), 8, 2, 0, 0, 0, 60, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 0}, 1, 2)
+	for range n2 {
+		rr(parent, dns.TypeRRSIG, sig)
+	}
+	rr(self, dns.TypeCNAME, self) // an alias that leads to itself
+	wire.SetCount(b, wire.CountAN, n1+n2+2)
+	wire.SetCount(b, wire.CountAR, 0)
+	wire.SetCount(b, wire.CountNS, 0)
+	wire.SetCount(b, wire.CountQD, 1)
+	return b
+}
+
+// TestAmplified: no answer costs much more than its size.
+func TestAmplified(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	begin := time.Now()
+	m, err := through(t, ".", "www.example.org", dns.TypeA, true, amplifying)
+	runtime.ReadMemStats(&after)
+	d, mem := time.Since(begin), after.TotalAlloc-before.TotalAlloc
+	t.Logf("%d octets: %s, %d MiB allocated, %v, rcode %d", len(amplifying(new(dns.Msg).SetQuestion("www.example.org.", dns.TypeA))), d, mem>>20, err, m.Rcode)
+	if d > time.Second || mem > 64<<20 {
+		t.Errorf("one answer took %s and %d MiB", d, mem>>20)
 	}
 }

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -20,7 +21,10 @@ func reorder(q *server.Query, packet []byte, from wire.Name) error {
 	if m.Rcode > 0xF {
 		return fmt.Errorf("rcode %d", m.Rcode)
 	}
-	chosen, last, found := chain(m.Answer, q.Name.String(), q.Type)
+	chosen, last, found, err := chain(m.Answer, q.Name.String(), q.Type)
+	if err != nil {
+		return err
+	}
 	negative := !found && (m.Rcode == dns.RcodeSuccess || m.Rcode == dns.RcodeNameError)
 	name, err := wire.ParseName(last)
 	if err != nil {
@@ -51,54 +55,60 @@ func reorder(q *server.Query, packet []byte, from wire.Name) error {
 }
 
 // chain chooses from an answer section the records of a name and of the aliases it
-// leads to, in their order, with their signatures. last is where the aliases end,
-// and found says that there are records of the type.
-func chain(section []dns.RR, qname string, qtype uint16) (chosen []dns.RR, last string, found bool) {
+// leads to, in their order, with their signatures: each once, so that no answer
+// grows by it. last is where the aliases end, and found says that there are records
+// of the type.
+func chain(section []dns.RR, qname string, qtype uint16) (chosen []dns.RR, last string, found bool, err error) {
+	c := chooser{section: section, taken: make([]bool, len(section))}
 	last = qname
 	for range maxChain {
-		var own []dns.RR
-		var alias *dns.CNAME
-		for _, rr := range section {
-			h := rr.Header()
-			if h.Class != dns.ClassINET {
-				continue
-			}
-			if d, ok := rr.(*dns.DNAME); ok && isBelow(last, h.Name) {
-				own = append(append(own, d), signatures(section, h.Name, dns.TypeDNAME)...)
-			}
-			if !strings.EqualFold(h.Name, last) {
-				continue
-			}
-			c, isAlias := rr.(*dns.CNAME)
-			switch {
-			case h.Rrtype == qtype || qtype == dns.TypeANY:
-				own, found = append(own, rr), true
-			case isAlias && alias == nil:
-				own, alias = append(own, rr), c
-			}
+		if c.take(func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeDNAME && isBelow(last, rr.Header().Name) }) > 0 {
+			c.take(func(rr dns.RR) bool { return signs(rr, dns.TypeDNAME) && isBelow(last, rr.Header().Name) })
 		}
-		if found {
-			own = append(own, signatures(section, last, qtype)...)
-		} else if alias != nil {
-			own = append(own, signatures(section, last, dns.TypeCNAME)...)
+		own := func(rr dns.RR) bool { return strings.EqualFold(rr.Header().Name, last) }
+		if c.take(func(rr dns.RR) bool { return (rr.Header().Rrtype == qtype || qtype == dns.TypeANY) && own(rr) }) > 0 {
+			c.take(func(rr dns.RR) bool { return signs(rr, qtype) && own(rr) })
+			return c.chosen, last, true, nil
 		}
-		chosen = append(chosen, own...)
-		if found || alias == nil {
-			break
+		alias := slices.IndexFunc(section, func(rr dns.RR) bool {
+			_, ok := rr.(*dns.CNAME)
+			return ok && rr.Header().Class == dns.ClassINET && own(rr)
+		})
+		switch {
+		case alias < 0:
+			return c.chosen, last, false, nil
+		case c.taken[alias]:
+			return nil, "", false, fmt.Errorf("%w: the aliases are a loop", errMalformed)
 		}
-		last = alias.Target
+		c.taken[alias], c.chosen = true, append(c.chosen, section[alias])
+		c.take(func(rr dns.RR) bool { return signs(rr, dns.TypeCNAME) && own(rr) })
+		last = section[alias].(*dns.CNAME).Target
 	}
-	return chosen, last, found
+	return nil, "", false, fmt.Errorf("%w: more than %d aliases", errMalformed, maxChain)
 }
 
-// signatures are those of one type at one owner.
-func signatures(section []dns.RR, owner string, covered uint16) (all []dns.RR) {
-	for _, rr := range section {
-		if s, ok := rr.(*dns.RRSIG); ok && s.TypeCovered == covered && strings.EqualFold(s.Hdr.Name, owner) {
-			all = append(all, rr)
+// chooser chooses records of a section, each at most once.
+type chooser struct {
+	section []dns.RR
+	taken   []bool
+	chosen  []dns.RR
+}
+
+// take chooses what is wanted and returns how many records that are.
+func (c *chooser) take(wanted func(rr dns.RR) bool) (n int) {
+	for i, rr := range c.section {
+		if !c.taken[i] && rr.Header().Class == dns.ClassINET && wanted(rr) {
+			c.taken[i], c.chosen = true, append(c.chosen, rr)
+			n++
 		}
 	}
-	return all
+	return n
+}
+
+// signs says whether rr is a signature of a set of the type covered.
+func signs(rr dns.RR, covered uint16) bool {
+	s, ok := rr.(*dns.RRSIG)
+	return ok && s.TypeCovered == covered
 }
 
 func isBelow(name, zone string) bool {
