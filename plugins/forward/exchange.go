@@ -402,7 +402,7 @@ func (x *exchange) asked(m []byte) reason {
 	if len(m) < wire.HeaderLen || wire.Flags(m)&wire.FlagQR == 0 || wire.Opcode(m) != dns.OpcodeQuery {
 		return malformed
 	}
-	if wire.Count(m, wire.CountQD) == 0 && wire.RCode(m) != 0 && len(m) <= wire.HeaderLen+maxErrorExtra {
+	if wire.Count(m, wire.CountQD) == 0 && isComplaint(wire.RCode(m)) && len(m) <= wire.HeaderLen+maxErrorExtra {
 		return none
 	}
 	end := x.questionEnd
@@ -418,6 +418,17 @@ func (x *exchange) asked(m []byte) reason {
 		return wrongQuestion
 	}
 	return none
+}
+
+// isComplaint says whether an RCODE is about the query as a whole, so that it may come
+// without the question. NXDOMAIN and the like are answers: whoever forges one has to
+// know the question.
+func isComplaint(rcode uint8) bool {
+	switch rcode {
+	case dns.RcodeFormatError, dns.RcodeServerFailure, dns.RcodeNotImplemented, dns.RcodeRefused:
+		return true
+	}
+	return false
 }
 
 // maxErrorExtra bounds what stands behind the header of an error without a question:

@@ -95,3 +95,15 @@ func TestAmplified(t *testing.T) {
 		t.Errorf("one answer took %s and %d MiB", d, mem>>20)
 	}
 }
+
+// TestDenialWithoutQuestion: only errors come without a question.
+func TestDenialWithoutQuestion(t *testing.T) {
+	addr := rawUpstream(t, func(c *net.UDPConn, from *net.UDPAddr, q *dns.Msg) {
+		forged := new(dns.Msg).SetRcode(q, dns.RcodeNameError)
+		forged.Question = nil
+		c.WriteToUDP(packed(forged), from)
+		c.WriteToUDP(packed(address4("192.0.2.1")(q)), from)
+	})
+	s := start(t, "forward . "+addr+" {\n randomize_case\n}")
+	wantA(t, s.Ask("www.example", dns.TypeA), "192.0.2.1")
+}
