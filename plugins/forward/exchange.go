@@ -291,8 +291,9 @@ func (x *exchange) judge(a *attempt, m []byte, stream bool) (over bool) {
 	now := x.engine.now()
 	u.answered(time.Duration(now-a.at), rcode)
 	switch {
-	case wire.Flags(m)&wire.FlagTC != 0 && !stream:
-		if len(x.attempts) < maxAttempts && x.send(u, true, now) == nil {
+	case wire.Flags(m)&wire.FlagTC != 0:
+		// Half an answer is none (RFC 2181 section 9), whatever it came over.
+		if !stream && len(x.attempts) < maxAttempts && x.send(u, true, now) == nil {
 			x.engine.wheels.arm(x, min(now+int64(mostWait), x.deadline()))
 			return false
 		}

@@ -107,3 +107,16 @@ func TestDenialWithoutQuestion(t *testing.T) {
 	s := start(t, "forward . "+addr+" {\n randomize_case\n}")
 	wantA(t, s.Ask("www.example", dns.TypeA), "192.0.2.1")
 }
+
+// TestTruncatedStream: half an answer is none, whatever it came over.
+func TestTruncatedStream(t *testing.T) {
+	u := startUpstream(t, func(q *dns.Msg) *dns.Msg {
+		r := address4("192.0.2.1")(q)
+		r.Truncated = true
+		return r
+	})
+	s := start(t, "forward . "+u.addr)
+	if m := s.Ask("www.example", dns.TypeA); m.Rcode == dns.RcodeSuccess && !m.Truncated {
+		t.Errorf("a cut answer was passed off as a whole one:\n%s", m)
+	}
+}
