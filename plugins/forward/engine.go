@@ -225,7 +225,13 @@ func (e *engine) groups(h *handler, used map[upstreamKey]*upstream) []*group {
 		}
 	}
 	for _, c := range e.overlay.custom {
-		add(c.domain, c.to, h.options, runtimeSource)
+		o := h.options
+		if len(c.domain) > 1 && len(o.except) > 0 {
+			// What is left out of the Corefile's domain may be what this is for.
+			own := *o
+			own.except, o = nil, &own
+		}
+		add(c.domain, c.to, o, runtimeSource)
 	}
 	root := func(g *group) bool { return len(g.from) == 1 }
 	if e.rooted() && !slices.ContainsFunc(groups, root) {

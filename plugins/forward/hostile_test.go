@@ -120,3 +120,17 @@ func TestTruncatedStream(t *testing.T) {
 		t.Errorf("a cut answer was passed off as a whole one:\n%s", m)
 	}
 }
+
+// TestRuntimeException: what the Corefile leaves out of the DNS forwarders may have forwarders of its own.
+func TestRuntimeException(t *testing.T) {
+	all, corp := startUpstream(t, address4("192.0.2.1")), startUpstream(t, address4("192.0.2.2"))
+	o := operate(t, t.TempDir(), "forward . "+all.addr+" {\n except contoso.com\n}")
+	o.want("PUT", "/custom-dns/contoso.com", addressList(corp.addr), 200)
+	wantA(t, o.Ask("www.contoso.com", dns.TypeA), "192.0.2.2")
+	o.want("PUT", "/forwarders", addressList(corp.addr), 200)
+	wantA(t, o.Ask("www.example", dns.TypeA), "192.0.2.2")
+	o.want("DELETE", "/custom-dns/contoso.com", "", 204)
+	if m := o.Ask("w2.contoso.com", dns.TypeA); m.Rcode != dns.RcodeRefused {
+		t.Errorf("the exception is gone:\n%s", m)
+	}
+}
