@@ -110,6 +110,36 @@ type config struct {
 	bucket   *server.Bucket
 	handlers []*handler
 	hints    *hints
+	// replaced are the domains that the next configuration forwards elsewhere.
+	replaced []wire.Name
+}
+
+// routes says, by domain, where c's blocks forward names to, and but for which.
+func (c *config) routes() map[string]string {
+	all := make(map[string]string)
+	for i, h := range c.handlers {
+		for domain, groups := range h.table.Load().groups {
+			for _, g := range groups {
+				if string(g.from) != domain {
+					continue
+				}
+				all[domain] += fmt.Sprint(i, g.options.except)
+				for _, u := range g.upstreams {
+					all[domain] += " " + u.address.String()
+				}
+			}
+		}
+	}
+	return all
+}
+
+// forget has the blocks' caches forget what was answered about some domains.
+func (c *config) forget(domains []wire.Name) {
+	for _, domain := range domains {
+		for _, h := range c.handlers {
+			h.caches.Forget(domain)
+		}
+	}
 }
 
 // configure makes h a part of the configuration in hand.
@@ -149,6 +179,7 @@ func configure(d *server.Directive, h *handler) error {
 func (e *engine) start(c *config) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	old := e.config
 	e.config, e.overlay = c, overlay{}
 	if o, err := load(c.bucket); err != nil {
 		e.log.Error("the forwarders that were set at run time cannot be read: set them again", "error", err)
@@ -156,12 +187,35 @@ func (e *engine) start(c *config) {
 		e.overlay = *o
 	}
 	e.apply()
+	if old != nil {
+		old.replaced = difference(old.routes(), c.routes())
+		c.forget(old.replaced)
+	}
+}
+
+// difference are the domains for which two configurations have other routes.
+func difference(a, b map[string]string) (domains []wire.Name) {
+	for domain, route := range a {
+		if b[domain] != route {
+			domains = append(domains, wire.Name(domain))
+		}
+	}
+	for domain := range b {
+		if _, ok := a[domain]; !ok {
+			domains = append(domains, wire.Name(domain))
+		}
+	}
+	return domains
 }
 
 // stop ends the engine if no other configuration has taken over.
 func (e *engine) stop(c *config) {
 	e.mu.Lock()
 	last := e.config == c
+	if !last && e.config != nil {
+		// Until the change-over c's blocks answered as before.
+		e.config.forget(c.replaced)
+	}
 	if last {
 		e.config = nil
 		for _, all := range []map[upstreamKey]*upstream{e.upstreams, e.leaving} {

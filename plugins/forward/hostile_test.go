@@ -134,3 +134,21 @@ func TestRuntimeException(t *testing.T) {
 		t.Errorf("the exception is gone:\n%s", m)
 	}
 }
+
+// TestReloadForgets: a forwarder that the Corefile has changed takes effect at once.
+func TestReloadForgets(t *testing.T) {
+	all, corp := startUpstream(t, address4("192.0.2.1")), startUpstream(t, address4("192.0.2.2"))
+	o := operate(t, t.TempDir(), "forward . "+all.addr)
+	wantA(t, o.Ask("www.contoso.com", dns.TypeA), "192.0.2.1")
+	wantA(t, o.Ask("www.example", dns.TypeA), "192.0.2.1")
+	n := all.queries.Load()
+	o.Rewrite(".:0 {\n bind 127.0.0.1\n prometheus 127.0.0.1:0\n api 127.0.0.1:0\n cache\nforward . " + all.addr + "\nforward contoso.com " + corp.addr + "\n}")
+	if err := o.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	wantA(t, o.Ask("www.contoso.com", dns.TypeA), "192.0.2.2")
+	wantA(t, o.Ask("www.example", dns.TypeA), "192.0.2.1")
+	if all.queries.Load() != n {
+		t.Error("what has not changed was asked anew")
+	}
+}

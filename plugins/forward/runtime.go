@@ -164,11 +164,7 @@ func (e *engine) change(f func(overlay) (overlay, error)) error {
 	before := e.overlay
 	e.overlay = next
 	e.apply()
-	for _, domain := range before.difference(&next) {
-		for _, h := range e.config.handlers {
-			h.caches.Forget(domain)
-		}
-	}
+	e.config.forget(before.difference(&next))
 	return nil
 }
 
