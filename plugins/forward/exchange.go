@@ -189,7 +189,7 @@ func (x *exchange) try(now int64) (over bool) {
 	switch {
 	case x.fallback:
 		return x.settle()
-	case x.waits() && now < x.deadline():
+	case (x.waits() || x.rooted) && now < x.deadline():
 		// A late answer is better than none.
 		x.engine.wheels.arm(x, x.deadline())
 		return false

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
@@ -150,5 +152,30 @@ func TestReloadForgets(t *testing.T) {
 	wantA(t, o.Ask("www.example", dns.TypeA), "192.0.2.1")
 	if all.queries.Load() != n {
 		t.Error("what has not changed was asked anew")
+	}
+}
+
+// TestRootIsGivenTime: resolving from the root has the time that is left.
+func TestRootIsGivenTime(t *testing.T) {
+	w := newWorld(t, map[byte]dns.Handler{1: dns.HandlerFunc(func(rw dns.ResponseWriter, q *dns.Msg) {
+		time.Sleep(600 * time.Millisecond)
+		r := address4("192.0.2.7")(q)
+		if q.Question[0].Name == "www.example." {
+			r.Answer = []dns.RR{newRR("www.example. 60 IN CNAME a.example.")}
+		}
+		r.Authoritative = true
+		rw.WriteMsg(r)
+	})})
+	dir := t.TempDir()
+	path := filepath.Join(dir, "hints")
+	os.WriteFile(path, []byte(". 60 NS a.\na. 60 A 127.0.0.1\n"), 0o644)
+	var made server.Handler
+	s := servertest.Start(t, ".:0 {\n bind 127.0.0.1\n prometheus 127.0.0.1:0\n forward . "+deadAddress(t)+" {\n root_hints "+path+"\n}\n}",
+		bind.Plugin(), prometheus.Plugin("test"), Gate(), servertest.Capture(Plugin(), &made))
+	made.(*handler).engine.iterator.Store(w.iterator(time.Now, 1))
+	begin := time.Now()
+	m := s.Ask("www.example", dns.TypeA)
+	if m.Rcode != dns.RcodeSuccess || len(m.Answer) != 2 {
+		t.Errorf("after %s:\n%s", time.Since(begin), m)
 	}
 }

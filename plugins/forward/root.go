@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/stampdns/stampdns/server"
 )
@@ -16,12 +17,17 @@ func (e *engine) fromRoot(x *exchange) bool {
 	if it == nil || len(x.rest[0].from) > 1 || x.rooted || errors.Is(x.err, errTimeout) && x.rest[0].choose(0, false, e.now()) >= 0 {
 		return false
 	}
+	left := x.deadline() - e.now()
+	if left <= 0 {
+		return false
+	}
 	x.rooted = true
+	e.wheels.arm(x, x.deadline())
 	q := x.query
 	name, rrtype, do := slices.Clone(q.Name), q.Type, q.EDNS.DO
 	e.counters.root.Add(1)
 	e.running.Go(func() {
-		ctx, cancel := context.WithTimeout(e.context, patience)
+		ctx, cancel := context.WithTimeout(e.context, time.Duration(left))
 		defer cancel()
 		m, err := it.resolve(ctx, name, rrtype, do)
 		x.mu.Lock()
