@@ -329,6 +329,24 @@ func (w *walk) additional(n int) error {
 	return nil
 }
 
+// reasons are the extended errors of an upstream's failure m.
+func reasons(m []byte, questionEnd int) []extendedError {
+	if wire.Count(m, wire.CountQD) == 0 {
+		questionEnd = wire.HeaderLen
+	}
+	w := walk{msg: m, at: questionEnd}
+	for range int(wire.Count(m, wire.CountAN)) + int(wire.Count(m, wire.CountNS)) {
+		var owner [wire.MaxName]byte
+		if _, err := w.next(&owner); err != nil {
+			return nil
+		}
+	}
+	if w.additional(int(wire.Count(m, wire.CountAR))) != nil {
+		return nil
+	}
+	return slices.Clone(w.extended[:w.numExtended])
+}
+
 // maxText bounds the text of an extended error that is passed on.
 const maxText = 128
 

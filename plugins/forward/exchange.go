@@ -60,7 +60,8 @@ type exchange struct {
 	// better than; with which one is what the client gets otherwise.
 	fallback      bool
 	fallbackRCode uint16
-	err           error // the last failure
+	reasons       []extendedError // that came with it
+	err           error           // the last failure
 }
 
 // attempt is one time that the query was sent.
@@ -310,7 +311,7 @@ func (x *exchange) judge(a *attempt, m []byte, stream bool) (over bool) {
 		x.behind()
 		return x.try(now)
 	case slices.Contains(x.rest[0].options.failover, rcode):
-		x.fallback, x.fallbackRCode = true, rcode
+		x.fallback, x.fallbackRCode, x.reasons = true, rcode, reasons(m, x.questionEnd)
 		return x.try(now)
 	}
 	if err := answer(q, m, x.questionEnd, x.rest[0].from); err != nil {
@@ -333,6 +334,9 @@ func (x *exchange) behind() {
 func (x *exchange) settle() bool {
 	q := x.query
 	q.SetRCode(x.fallbackRCode)
+	for _, e := range x.reasons {
+		q.AddEDE(e.code, e.text)
+	}
 	recursed(q, 0)
 	return true
 }

@@ -179,3 +179,16 @@ func TestRootIsGivenTime(t *testing.T) {
 		t.Errorf("after %s:\n%s", time.Since(begin), m)
 	}
 }
+
+// TestFailureTellsWhy: the extended error of a forwarder's failure goes to the client.
+func TestFailureTellsWhy(t *testing.T) {
+	u := startUpstream(t, func(q *dns.Msg) *dns.Msg {
+		r := new(dns.Msg).SetRcode(q, dns.RcodeServerFailure).SetEdns0(1232, false)
+		r.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeDNSBogus}}
+		return r
+	})
+	s := start(t, "forward . "+u.addr)
+	if m := s.Ask("www.example", dns.TypeA); m.Rcode != dns.RcodeServerFailure || ede(m) != int(dns.ExtendedErrorCodeDNSBogus) {
+		t.Errorf("reply:\n%s", m)
+	}
+}
