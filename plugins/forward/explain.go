@@ -14,7 +14,7 @@ func (g *gate) Explain(q *server.Query) server.Step {
 	t := g.table.Load()
 	allows := g.allows(q.Remote.Addr())
 	switch {
-	case len(t.find(q.Name)) == 0:
+	case len(t.route(q)) == 0:
 		step.Text = "there is no forwarder for the name"
 	case !allows:
 		step.Decides, step.Verdict = true, server.ExplainRefused
@@ -31,7 +31,7 @@ func (g *gate) Explain(q *server.Query) server.Step {
 // Explain says which forwarder would be asked, and in which state they are.
 func (h *handler) Explain(q *server.Query) server.Step {
 	step := server.Step{Plugin: "forward"}
-	candidates := h.table.Load().find(q.Name)
+	candidates := h.table.Load().route(q)
 	if len(candidates) == 0 {
 		step.Text = "there is no forwarder for the name"
 		return step

@@ -96,7 +96,7 @@ func (h *handler) allows(a netip.Addr) bool { return h.allow == nil || h.allow.C
 
 // In takes a query away that there is a forwarder for.
 func (h *handler) In(q *server.Query) server.Verdict {
-	candidates := h.table.Load().find(q.Name)
+	candidates := h.table.Load().route(q)
 	if len(candidates) == 0 {
 		return server.Next
 	}
@@ -128,7 +128,7 @@ func (g *gate) In(q *server.Query) server.Verdict {
 		return server.Next
 	}
 	switch {
-	case len(t.find(q.Name)) == 0:
+	case len(t.route(q)) == 0:
 		return server.Next
 	case !allows:
 		q.Refuse(server.EDEProhibited, "forwarding is not for this client")

@@ -192,3 +192,13 @@ func TestFailureTellsWhy(t *testing.T) {
 		t.Errorf("reply:\n%s", m)
 	}
 }
+
+// TestDelegationSigner: a DS record is the parent's.
+func TestDelegationSigner(t *testing.T) {
+	all, corp := startUpstream(t, address4("192.0.2.1")), startUpstream(t, address4("192.0.2.2"))
+	s := start(t, "forward . "+all.addr+"\nforward contoso.com "+corp.addr)
+	s.Ask("contoso.com", dns.TypeDS)
+	if corp.queries.Load() != 0 || all.queries.Load() != 1 {
+		t.Errorf("the domain's own forwarder was asked for its DS")
+	}
+}

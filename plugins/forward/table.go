@@ -4,6 +4,9 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/miekg/dns"
+
+	"github.com/stampdns/stampdns/server"
 	"github.com/stampdns/stampdns/zones/wire"
 )
 
@@ -91,6 +94,17 @@ func (t *table) find(name wire.Name) []*group {
 		}
 		off += int(name[off]) + 1
 	}
+}
+
+// route returns the groups for a query. A DS record is the parent's (RFC 4035 section
+// 3.1.4.1): the domain's own servers have no word on it where others can be asked.
+func (t *table) route(q *server.Query) []*group {
+	if parent, ok := q.Name.Parent(); ok && q.Type == dns.TypeDS {
+		if found := t.find(parent); len(found) > 0 {
+			return found
+		}
+	}
+	return t.find(q.Name)
 }
 
 // excepted is found without the groups that make an exception of name.
