@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -33,7 +32,7 @@ const (
 
 var (
 	errUnused  = errors.New("the forwarder is not in use any more")
-	errBacklog = errors.New("the connection takes no more queries")
+	errBacklog = errors.New("too many queries wait for answers")
 	errIdle    = errors.New("nobody has asked for a while")
 )
 
@@ -46,7 +45,7 @@ type stream struct {
 	mu      sync.Mutex
 	changed sync.Cond // out, closed
 	conn    net.Conn  // nil until it is open
-	waiting map[uint16]waiter
+	waiting waiting
 	out     []byte
 	fresh   bool  // no answer has come yet
 	used    int64 // when an answer or a query last came
@@ -89,7 +88,7 @@ func (u *upstream) stream() (*stream, error) {
 		u.stats.connReused.Add(1)
 		return best, nil
 	}
-	s := &stream{upstream: u, waiting: make(map[uint16]waiter), fresh: true, used: u.engine.now()}
+	s := &stream{upstream: u, waiting: make(waiting), fresh: true, used: u.engine.now()}
 	s.changed.L = &s.mu
 	u.streams = append(u.streams, s)
 	u.stats.connOpened.Add(1)
@@ -106,26 +105,16 @@ func (s *stream) load() (n int, ok bool) {
 
 // send puts x into what is to be written.
 func (s *stream) send(x *exchange, n int) error {
-	a := &x.attempts[n]
-	m := x.message()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
 		return errUnused
-	case len(s.out)+2+len(m) > maxBacklog || len(s.waiting) >= maxWaiting:
+	case len(s.out)+2+x.packetLen > maxBacklog || s.waiting.full():
 		return errBacklog
 	}
-	id := uint16(rand.Uint32())
-	for {
-		if _, taken := s.waiting[id]; !taken {
-			break
-		}
-		id = uint16(rand.Uint32())
-	}
-	m[0], m[1] = byte(id>>8), byte(id)
-	a.stream, a.id = s, id
-	s.waiting[id] = waiter{x, n}
+	m := s.waiting.enter(x, n)
+	x.attempts[n].stream = s
 	s.used = s.upstream.engine.now()
 	s.out = binary.BigEndian.AppendUint16(s.out, uint16(len(m)))
 	s.out = append(s.out, m...)
@@ -137,7 +126,7 @@ func (s *stream) send(x *exchange, n int) error {
 func (s *stream) forget(id uint16, x *exchange) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.waiting[id].exchange == x {
+	if s.waiting.is(id, x) {
 		delete(s.waiting, id)
 	}
 }
@@ -229,16 +218,12 @@ func (s *stream) read(conn net.Conn) error {
 	}
 }
 
-// take finds who waits for m.
+// take gives m to who waits for it.
 func (s *stream) take(m []byte) {
-	id := wire.ID(m)
 	s.mu.Lock()
-	w, ok := s.waiting[id]
-	why := unexpected
-	if ok {
-		if why = w.exchange.asked(m); why == none {
-			delete(s.waiting, id)
-		}
+	w, why := s.waiting.match(m)
+	if why == none {
+		delete(s.waiting, wire.ID(m))
 	}
 	s.fresh, s.used = false, s.upstream.engine.now()
 	s.mu.Unlock()

@@ -2,7 +2,6 @@ package forward
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -39,16 +38,10 @@ type socket struct {
 	born     int64
 
 	mu      sync.Mutex
-	waiting map[uint16]waiter // by ID
+	waiting waiting
 	used    int
 	retired bool // gets no more queries
 	sender
-}
-
-// waiter is an attempt that waits for its answer.
-type waiter struct {
-	exchange *exchange
-	attempt  int
 }
 
 // sendUDP sends x to u as attempt n.
@@ -79,7 +72,7 @@ func (u *upstream) socket(received time.Time, now int64) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{upstream: u, conn: conn, born: now, waiting: make(map[uint16]waiter)}
+	s := &socket{upstream: u, conn: conn, born: now, waiting: make(waiting)}
 	// Bursts of answers come while the reader waits for its turn.
 	if err := errors.Join(conn.SetReadBuffer(receiveBuffer), s.sender.init(conn)); err != nil {
 		conn.Close()
@@ -110,39 +103,25 @@ func (s *socket) retire() {
 	}
 }
 
-// maxWaiting bounds the attempts that wait at one socket, so that there is always an
-// ID that takes long to guess.
-const maxWaiting = 1 << 14
-
-// send sends x under an ID that nobody can foresee: math/rand/v2 draws from
-// ChaCha8, which the system seeds.
+// send sends x as attempt n.
 func (s *socket) send(x *exchange, n int) error {
-	a := &x.attempts[n]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.waiting) >= maxWaiting {
-		return fmt.Errorf("%d queries wait for answers", maxWaiting)
+	if s.waiting.full() {
+		return errBacklog
 	}
-	id := uint16(rand.Uint32())
-	for {
-		if _, taken := s.waiting[id]; !taken {
-			break
-		}
-		id = uint16(rand.Uint32())
-	}
-	m := x.message()
-	m[0], m[1] = byte(id>>8), byte(id)
-	a.socket, a.id = s, id
-	s.waiting[id] = waiter{x, n}
+	m := s.waiting.enter(x, n)
+	a := &x.attempts[n]
+	a.socket = s
 	s.used++
 	if x.batched && !s.full() {
-		if s.gather(m, id) {
+		if s.gather(m, a.id) {
 			s.upstream.engine.gathered(s, x.worker)
 		}
 		return nil
 	}
 	if err := s.write(m); err != nil {
-		s.remove(id)
+		s.remove(a.id)
 		return err
 	}
 	return nil
@@ -174,7 +153,7 @@ func (s *socket) flush() {
 func (s *socket) forget(id uint16, x *exchange) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.waiting[id].exchange == x {
+	if s.waiting.is(id, x) {
 		s.remove(id)
 	}
 }
@@ -217,17 +196,12 @@ func (s *socket) read() {
 	}
 }
 
-// take finds who waits for m. What is no answer to the question that was asked under
-// its ID changes nothing.
+// take gives m to who waits for it.
 func (s *socket) take(m []byte, batch *server.Batch) {
-	id := wire.ID(m)
 	s.mu.Lock()
-	w, ok := s.waiting[id]
-	why := unexpected
-	if ok {
-		if why = w.exchange.asked(m); why == none {
-			s.remove(id)
-		}
+	w, why := s.waiting.match(m)
+	if why == none {
+		s.remove(wire.ID(m))
 	}
 	s.mu.Unlock()
 	if why != none {
@@ -240,8 +214,8 @@ func (s *socket) take(m []byte, batch *server.Batch) {
 // fail tells all who wait at the socket that they wait in vain.
 func (s *socket) fail(err error) {
 	s.mu.Lock()
-	waiting := s.waiting
-	s.waiting = make(map[uint16]waiter)
+	inVain := s.waiting
+	s.waiting = make(waiting)
 	if !isNews(err) {
 		s.retired = true
 	}
@@ -249,11 +223,11 @@ func (s *socket) fail(err error) {
 		s.conn.Close() // as nobody waits any more
 	}
 	s.mu.Unlock()
-	if len(waiting) == 0 {
+	if len(inVain) == 0 {
 		return
 	}
 	s.upstream.failed()
-	for _, w := range waiting {
+	for _, w := range inVain {
 		w.exchange.lost(w.attempt, err, false)
 	}
 }
