@@ -284,3 +284,21 @@ func TestVerbsSpeakToTheAPI(t *testing.T) {
 		t.Errorf("verbs over the API are %q, want %q", found, want)
 	}
 }
+
+// TestTarget: upstreams are shown as one writes them, and as the server takes them.
+func TestTarget(t *testing.T) {
+	for _, tc := range []struct{ address, transport, want string }{
+		{"192.0.2.1:53", "dns", "192.0.2.1"},
+		{"192.0.2.1:5353", "dns", "192.0.2.1:5353"},
+		{"[2001:db8::1]:53", "dns", "2001:db8::1"},
+		{"[fe80::1%eth0]:53", "dns", "fe80::1%eth0"},
+		{"tls://192.0.2.1:853", "tls", "tls://192.0.2.1"},
+		{"tls://192.0.2.1:853%dns.example.net", "tls", "tls://192.0.2.1%dns.example.net"},
+		{"tls://[2001:db8::1]:853%dns.example.net", "tls", "tls://2001:db8::1%dns.example.net"},
+		{"tls://192.0.2.1:8853%dns.example.net", "tls", "tls://192.0.2.1:8853%dns.example.net"},
+	} {
+		if got := (&upstream{Address: tc.address, Transport: tc.transport}).target(); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.address, got, tc.want)
+		}
+	}
+}

@@ -164,15 +164,19 @@ func (a *apiFlags) customTable(list []customDNS) error {
 
 // target is the upstream as one writes it: without a port that is usual.
 func (u *upstream) target() string {
-	scheme, usual := "", ":53"
+	scheme, usual, address, name := "", ":53", u.Address, ""
 	if u.Transport == "tls" {
 		scheme, usual = "tls://", ":853"
+		address = strings.TrimPrefix(address, scheme)
+		if i := strings.IndexByte(address, '%'); i >= 0 {
+			address, name = address[:i], address[i:]
+		}
 	}
-	address := strings.TrimSuffix(u.Address, usual)
+	address = strings.TrimSuffix(address, usual)
 	if bare, ok := strings.CutSuffix(address, "]"); ok {
 		address = strings.TrimPrefix(bare, "[")
 	}
-	return scheme + address
+	return scheme + address + name
 }
 
 // customDomain checks the name of a domain to forward and returns it as the API

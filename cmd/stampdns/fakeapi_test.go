@@ -132,8 +132,11 @@ func upstreams(addresses []string) []any {
 		u := map[string]any{"address": a, "transport": "dns", "state": "up", "rtt_ms": 1.25, "failures": 0, "queries": 123}
 		if rest, ok := strings.CutPrefix(a, "tls://"); ok {
 			u["transport"] = "tls"
-			a, _, _ = strings.Cut(rest, "%")
-			u["address"] = a + ":853"
+			at, name, named := strings.Cut(rest, "%")
+			if named {
+				name = "%" + name
+			}
+			u["address"] = "tls://" + at + ":853" + name
 		} else if addr, err := netip.ParseAddr(a); err == nil {
 			u["address"] = netip.AddrPortFrom(addr, 53).String()
 		}
