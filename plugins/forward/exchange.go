@@ -232,7 +232,11 @@ func (x *exchange) expired() {
 		return
 	}
 	if n := len(x.attempts); n > 0 && x.attempts[n-1].waits() {
-		x.attempts[n-1].upstream.failed()
+		a := &x.attempts[n-1]
+		a.upstream.failed()
+		if a.stream != nil {
+			a.stream.missed(a.at)
+		}
 		x.err = errTimeout
 	}
 	var over bool

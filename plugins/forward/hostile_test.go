@@ -3,10 +3,12 @@ package forward
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"github.com/stampdns/stampdns/zones/wire"
 )
 
+// TestRetiredSocketFails: a socket that gets no more queries goes when news of the
 // upstream end the last ones that wait there.
 func TestRetiredSocketFails(t *testing.T) {
 	var made server.Handler
@@ -200,5 +203,29 @@ func TestDelegationSigner(t *testing.T) {
 	s.Ask("contoso.com", dns.TypeDS)
 	if corp.queries.Load() != 0 || all.queries.Load() != 1 {
 		t.Errorf("the domain's own forwarder was asked for its DS")
+	}
+}
+
+// TestStalledStream: a connection that an upstream, or something on the way, has
+// forgotten without a word does not take further queries.
+func TestStalledStream(t *testing.T) {
+	var first atomic.Pointer[net.Addr]
+	var answered atomic.Int64
+	u := startUpstreamAt(t, "127.0.0.1:0", func(w dns.ResponseWriter, q *dns.Msg) {
+		from := w.RemoteAddr()
+		if q.Question[0].Qtype == dns.TypeA && !first.CompareAndSwap(nil, &from) && (*first.Load()).String() == from.String() && answered.Load() > 0 {
+			return
+		}
+		answered.Add(1)
+		w.WriteMsg(address4("192.0.2.1")(q))
+	})
+	s := start(t, "forward . "+u.addr+" {\n force_tcp\n}")
+	wantA(t, s.Ask("www.example", dns.TypeA), "192.0.2.1")
+	for i := range 3 {
+		begin := time.Now()
+		wantA(t, s.Ask(fmt.Sprintf("n%d.example", i), dns.TypeA), "192.0.2.1")
+		if d := time.Since(begin); i > 0 && d > 150*time.Millisecond {
+			t.Errorf("answer %d took %s", i, d)
+		}
 	}
 }

@@ -49,6 +49,8 @@ type stream struct {
 	out     []byte
 	fresh   bool  // no answer has come yet
 	used    int64 // when an answer or a query last came
+	heard   int64 // when an answer last came
+	stalled bool  // a query waited in vain, and no answer has come since it was sent
 	closed  bool
 }
 
@@ -62,7 +64,7 @@ func (u *upstream) sendStream(x *exchange, n int) error {
 }
 
 // stream is the connection with the fewest queries waiting, or a new one where all
-// have many.
+// have many. One that has stalled gets queries only if there are too many of them.
 func (u *upstream) stream() (*stream, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -70,21 +72,26 @@ func (u *upstream) stream() (*stream, error) {
 		return nil, errUnused
 	}
 	var best *stream
-	least := 0
+	least, alive := 0, 0
 	open := u.streams[:0]
 	for _, s := range u.streams {
-		n, ok := s.load()
+		n, stalled, ok := s.load()
 		if !ok {
 			continue
 		}
 		open = append(open, s)
+		if stalled {
+			n += maxWaiting // behind all others
+		} else {
+			alive++
+		}
 		if best == nil || n < least {
 			best, least = s, n
 		}
 	}
 	clear(u.streams[len(open):])
 	u.streams = open
-	if best != nil && (least < streamQueue || len(open) >= maxStreams) {
+	if best != nil && (least < streamQueue || alive >= maxStreams || len(open) >= 2*maxStreams) {
 		u.stats.connReused.Add(1)
 		return best, nil
 	}
@@ -96,11 +103,20 @@ func (u *upstream) stream() (*stream, error) {
 	return s, nil
 }
 
-// load is how many queries wait; false says that the stream is closed.
-func (s *stream) load() (n int, ok bool) {
+// load is how many queries wait; not ok says that the stream is closed.
+func (s *stream) load() (n int, stalled, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.waiting), !s.closed
+	return len(s.waiting), s.stalled, !s.closed
+}
+
+// missed notes that no answer came in time to a query that was sent at a time. If none
+// has come at all, the connection may be one that only we know of. It is kept, for
+// what comes late.
+func (s *stream) missed(sent int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stalled = s.stalled || s.conn != nil && s.heard < sent
 }
 
 // send puts x into what is to be written.
@@ -198,7 +214,7 @@ func (s *stream) read(conn net.Conn) error {
 		conn.SetReadDeadline(time.Now().Add(s.upstream.options.expire))
 		var length [2]byte
 		if _, err := io.ReadFull(r, length[:]); err != nil {
-			if n, _ := s.load(); n == 0 {
+			if n, _, _ := s.load(); n == 0 {
 				return errIdle
 			}
 			return err
@@ -225,7 +241,8 @@ func (s *stream) take(m []byte) {
 	if why == none {
 		delete(s.waiting, wire.ID(m))
 	}
-	s.fresh, s.used = false, s.upstream.engine.now()
+	s.used = s.upstream.engine.now()
+	s.fresh, s.heard, s.stalled = false, s.used, false
 	s.mu.Unlock()
 	if why != none {
 		s.upstream.engine.counters.ignored[why].Add(1)
