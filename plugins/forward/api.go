@@ -193,7 +193,7 @@ func bare(n wire.Name) string { return strings.TrimSuffix(n.String(), ".") }
 
 // domainOf reads the domain of a path.
 func domainOf(w http.ResponseWriter, r *http.Request) (wire.Name, bool) {
-	n, err := wire.ParseName(r.PathValue("domain"))
+	n, err := parseDomain(r.PathValue("domain"))
 	switch {
 	case err != nil:
 		server.WriteAPIError(w, http.StatusBadRequest, "domain: %s", err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -228,4 +229,19 @@ func TestStalledStream(t *testing.T) {
 			t.Errorf("answer %d took %s", i, d)
 		}
 	}
+}
+
+// TestDomainThatNobodyAsksFor: what is taken is what queries match.
+func TestDomainThatNobodyAsksFor(t *testing.T) {
+	o := operate(t, t.TempDir(), "forward")
+	for path, want := range map[string]string{
+		"b%C3%BCcher.example": "xn--", "*.contoso.com": "write contoso.com", "a%20b.example": "no domain", "a%0D%0Ab.example": "no domain",
+	} {
+		status, answer := o.call("PUT", "/custom-dns/"+path, addressList("192.0.2.1"))
+		if status != 400 || !strings.Contains(answer, want) {
+			t.Errorf("%s: %d %s, want %s", path, status, answer, want)
+		}
+	}
+	o.want("PUT", "/custom-dns/XN--bcher-kva.example", addressList("192.0.2.1"), 200, `"domain":"xn--bcher-kva.example"`)
+	o.want("PUT", "/custom-dns/_msdcs.contoso.com.", addressList("192.0.2.1"), 200, `"domain":"_msdcs.contoso.com"`)
 }

@@ -105,7 +105,7 @@ func parse(d *server.Directive) (*directive, error) {
 	if len(args) == 0 {
 		return dir, nil
 	}
-	if dir.from, err = wire.ParseName(args[0]); err != nil {
+	if dir.from, err = parseDomain(args[0]); err != nil {
 		return nil, d.UsageErr("domain to forward: %w", err)
 	}
 	for _, text := range args[1:] {
@@ -120,6 +120,23 @@ func parse(d *server.Directive) (*directive, error) {
 		return nil, d.UsageErr("%d forwarders: at most %d", len(dir.to), maxUpstreams)
 	}
 	return dir, nil
+}
+
+// parseDomain reads a domain to forward. It refuses what no query would match though it
+// looks as if it did: letters that queries have in another form, and wildcards.
+func parseDomain(text string) (wire.Name, error) {
+	for _, c := range []byte(text) {
+		switch {
+		case c > '~':
+			return nil, fmt.Errorf("%q has letters that are not ASCII: write it as queries have it, beginning with xn--", text)
+		case c <= ' ':
+			return nil, fmt.Errorf("%q has a character that belongs into no domain", text)
+		}
+	}
+	if rest, ok := strings.CutPrefix(text, "*."); ok {
+		return nil, fmt.Errorf("%q: a forwarder is for all names in its domain: write %s", text, rest)
+	}
+	return wire.ParseName(text)
 }
 
 // distinct is the addresses without those that stand there twice.
