@@ -235,7 +235,7 @@ func TestStalledStream(t *testing.T) {
 func TestDomainThatNobodyAsksFor(t *testing.T) {
 	o := operate(t, t.TempDir(), "forward")
 	for path, want := range map[string]string{
-		"b%C3%BCcher.example": "xn--", "*.contoso.com": "write contoso.com", "a%20b.example": "no domain", "a%0D%0Ab.example": "no domain",
+		"b%C3%BCcher.example": "xn--", "*.contoso.com": "write contoso.com", "b%5C195%5C188cher.example": "xn--", "a%20b.example": "no domain", "a%0D%0Ab.example": "no domain",
 	} {
 		status, answer := o.call("PUT", "/custom-dns/"+path, addressList("192.0.2.1"))
 		if status != 400 || !strings.Contains(answer, want) {
@@ -244,4 +244,19 @@ func TestDomainThatNobodyAsksFor(t *testing.T) {
 	}
 	o.want("PUT", "/custom-dns/XN--bcher-kva.example", addressList("192.0.2.1"), 200, `"domain":"xn--bcher-kva.example"`)
 	o.want("PUT", "/custom-dns/_msdcs.contoso.com.", addressList("192.0.2.1"), 200, `"domain":"_msdcs.contoso.com"`)
+}
+
+// TestRuntimeOrder: what is set at run time is asked in the order given, unless the
+// Corefile says how.
+func TestRuntimeOrder(t *testing.T) {
+	for lines, want := range map[string]policy{
+		"forward": sequential, "forward {\n policy fastest\n}": fastest, "forward . 192.0.2.1": sequential,
+		"forward . 192.0.2.1 {\n policy random\n}": random, "forward example.org 192.0.2.1": sequential,
+	} {
+		var made server.Handler
+		servertest.Start(t, ".:0 {\n bind 127.0.0.1\n"+lines+"\n}", bind.Plugin(), Gate(), servertest.Capture(Plugin(), &made))
+		if got := made.(*handler).options.policy; got != want {
+			t.Errorf("%q: %s, want %s", lines, got, want)
+		}
+	}
 }

@@ -33,6 +33,7 @@ type directive struct {
 type options struct {
 	except        []wire.Name
 	policy        policy
+	policyGiven   bool
 	maxFails      int32 // failures after which a probe decides, 0: the upstream is never down
 	health        healthCheck
 	maxConcurrent int64
@@ -66,13 +67,17 @@ func defaultOptions() *options {
 }
 
 // runtimeOptions are those of forwarders that are set at run time: of the directive
-// without forwarders, or of the one for the root; else the defaults, in the order
-// given, as a stamp asks its forwarders.
+// without forwarders, or of the one for the root; else the defaults. They are asked
+// in the order given, as a stamp asks its forwarders, unless the directive says how.
 func runtimeOptions(base []*directive) *options {
 	for _, wanted := range []wire.Name{nil, wire.Root()} {
 		for _, dir := range base {
 			if string(dir.from) == string(wanted) {
-				return dir.options
+				o := *dir.options
+				if !o.policyGiven {
+					o.policy = sequential
+				}
+				return &o
 			}
 		}
 	}
@@ -93,9 +98,6 @@ func parse(d *server.Directive) (*directive, error) {
 	}
 	if len(args) == 1 {
 		return nil, d.UsageErr("%q has no forwarders: write the addresses to ask behind it, or nothing at all for forwarders that are set at run time", args[0])
-	}
-	if len(args) == 0 {
-		dir.options.policy = sequential
 	}
 	for d.NextBlock() {
 		if err := property(d, dir); err != nil {
@@ -125,18 +127,24 @@ func parse(d *server.Directive) (*directive, error) {
 // parseDomain reads a domain to forward. It refuses what no query would match though it
 // looks as if it did: letters that queries have in another form, and wildcards.
 func parseDomain(text string) (wire.Name, error) {
-	for _, c := range []byte(text) {
-		switch {
-		case c > '~':
-			return nil, fmt.Errorf("%q has letters that are not ASCII: write it as queries have it, beginning with xn--", text)
-		case c <= ' ':
-			return nil, fmt.Errorf("%q has a character that belongs into no domain", text)
+	n, err := wire.ParseName(text)
+	if err != nil {
+		return nil, err
+	}
+	for off := 0; n[off] != 0; off += int(n[off]) + 1 {
+		for _, c := range n[off+1 : off+1+int(n[off])] {
+			switch {
+			case c > '~':
+				return nil, fmt.Errorf("%q has letters that are not ASCII: write it as queries have it, beginning with xn--", text)
+			case c <= ' ':
+				return nil, fmt.Errorf("%q has a character that belongs into no domain", text)
+			}
 		}
 	}
-	if rest, ok := strings.CutPrefix(text, "*."); ok {
-		return nil, fmt.Errorf("%q: a forwarder is for all names in its domain: write %s", text, rest)
+	if parent, ok := n.Parent(); ok && string(n[:2]) == "\x01*" {
+		return nil, fmt.Errorf("%q: a forwarder is for all names in its domain: write %s", text, bare(parent))
 	}
-	return wire.ParseName(text)
+	return n, nil
 }
 
 // distinct is the addresses without those that stand there twice.
@@ -160,6 +168,7 @@ func property(d *server.Directive, dir *directive) (err error) {
 		o.except, err = names(d)
 	case "policy":
 		o.policy, err = policyOf(d)
+		o.policyGiven = true
 	case "max_fails":
 		var n int64
 		n, err = number(d, 0, 1<<20)
