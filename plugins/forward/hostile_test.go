@@ -260,3 +260,17 @@ func TestRuntimeOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestMaxFails: a probe in vain makes an upstream down after so many failures.
+func TestMaxFails(t *testing.T) {
+	for _, tc := range []struct {
+		most, fails int32
+		want        bool
+	}{{2, 1, false}, {2, 2, true}, {5, 4, false}, {5, 5, true}, {1, 1, true}, {0, 100, false}} {
+		u := &upstream{options: &options{maxFails: tc.most}}
+		u.fails.Store(tc.fails)
+		if got := u.isDead(); got != tc.want {
+			t.Errorf("%d failures, max_fails %d: %v", tc.fails, tc.most, got)
+		}
+	}
+}

@@ -215,7 +215,7 @@ func (u *upstream) probe() {
 				}
 				u.stats.probeFailures.Add(1)
 			}
-			if most := u.options.maxFails; most > 0 && u.fails.Load() >= min(most, 2) || u.status() == down {
+			if u.isDead() {
 				u.set(down)
 			}
 			// Not all servers of a lab shall probe a dead one at the same moment.
@@ -225,6 +225,12 @@ func (u *upstream) probe() {
 			pause = min(2*pause, max(longestPause, u.options.health.interval))
 		}
 	})
+}
+
+// isDead says whether an upstream that does not answer probes is down.
+func (u *upstream) isDead() bool {
+	most := u.options.maxFails
+	return u.status() == down || most > 0 && u.fails.Load() >= most
 }
 
 // probeOnce sends one query that any server answers, one way or another.
