@@ -449,3 +449,15 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 }
+
+// TestAliasWithNothing: an alias that leads to no data is kept only if an SOA record
+// says that this is all there is (RFC 2308 section 5).
+func TestAliasWithNothing(t *testing.T) {
+	l := newLab(t, "cache")
+	l.says(dns.RcodeSuccess, "www.contoso.com. 100 IN CNAME www.example.org.")
+	l.expect("half an answer", "NOERROR CNAME/100", 1)
+	l.expect("is not kept", "NOERROR CNAME/100", 2)
+	l.says(dns.RcodeSuccess, "www.contoso.com. 100 IN CNAME www.example.org.", "www.example.org. 60 IN A 192.0.2.80")
+	l.expect("a whole one", "NOERROR CNAME/100 A/60", 3)
+	l.expect("is", "NOERROR CNAME/100 A/60", 3)
+}

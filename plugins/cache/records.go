@@ -178,14 +178,13 @@ func asks(message []byte, end int, name wire.Name, rrtype uint16) bool {
 // TTL. ok is false if the message is not whole.
 func (a *answer) read(message []byte, end int, rrtype uint16) (least uint32, ok bool) {
 	least = 1<<31 - 1
-	answered, negative, chain := false, false, false
+	answered, negative := false, false
 	r := readRecords(message, end)
 	for r.next() {
 		switch {
 		case r.rrtype == wire.TypeOPT || r.rrtype == wire.TypeTSIG:
 			return 0, false
 		case r.inAnswer():
-			chain = true
 			answered = answered || r.rrtype == rrtype || rrtype == dns.TypeANY
 		case r.inAuthority() && r.rrtype == dns.TypeSOA:
 			if _, ok := r.minimum(); !ok {
@@ -199,7 +198,7 @@ func (a *answer) read(message []byte, end int, rrtype uint16) (least uint32, ok 
 	switch {
 	case a.rcode == server.RCodeNameError && negative, !answered && negative:
 		a.kind = denial
-	case a.rcode == server.RCodeSuccess && chain:
+	case a.rcode == server.RCodeSuccess && answered:
 		a.kind = success
 	}
 	return least, r.whole()
