@@ -85,7 +85,7 @@ func (e *engine) forward(q *server.Query, candidates []*group) server.Verdict {
 	}
 	x := &exchange{engine: e, query: q, rest: candidates, start: e.now(), questionEnd: q.QuestionEnd}
 	x.write(q, g.options)
-	x.key = e.flights.enter(q.Name, q.Type)
+	x.key = e.flights.enter(q.Name, q.Type, q.Remote.Addr())
 	x.mu.Lock()
 	x.batched, x.worker = q.Batched(), q.Worker
 	x.attempts = x.few[:0]

@@ -274,3 +274,54 @@ func TestMaxFails(t *testing.T) {
 		}
 	}
 }
+
+// TestSameHost: clients on the host of a forwarder ask the same at the same time, and
+// that is no loop.
+func TestSameHost(t *testing.T) {
+	var come atomic.Int64
+	all := make(chan struct{})
+	u := startUpstream(t, func(q *dns.Msg) *dns.Msg {
+		if come.Add(1) == 3 {
+			close(all)
+		}
+		<-all
+		return address4("192.0.2.1")(q)
+	})
+	s := start(t, "forward . "+u.addr)
+	replies := make(chan *dns.Msg, 3)
+	for range 3 {
+		go func() {
+			m, _ := s.TryExchange("udp", s.Addrs()[0], servertest.Question("www.example", dns.TypeA), servertest.Patience)
+			replies <- m
+		}()
+	}
+	for range 3 {
+		if m := <-replies; m == nil || m.Rcode != dns.RcodeSuccess {
+			t.Errorf("reply:\n%v", m)
+		}
+	}
+}
+
+// TestReturns: what tells a query that came back.
+func TestReturns(t *testing.T) {
+	client, forwarder := mustAddr("192.0.2.1"), mustAddr("192.0.2.53")
+	f := newFlights()
+	name := wire.Name("\x07example\x00")
+	key := f.enter(name, dns.TypeA, client)
+	if !f.returns(key, forwarder) {
+		t.Error("a client's question, asked by the forwarder, is none")
+	}
+	f.leave(key)
+	for i := range trips + 1 {
+		if got := f.returns(key, forwarder); got != (i >= trips) {
+			t.Errorf("the forwarder's own question, %d times under way: %v", i, got)
+		}
+		f.enter(name, dns.TypeA, forwarder)
+	}
+	for range trips + 1 {
+		f.leave(key)
+	}
+	if f.returns(key, forwarder) || len(f.shards[key%16].all) != 0 {
+		t.Error("it is under way still")
+	}
+}

@@ -15,15 +15,21 @@ import (
 type flights struct {
 	seed   maphash.Seed
 	shards [16]struct {
-		mu sync.Mutex
-		n  map[uint64]int
+		mu  sync.Mutex
+		all map[uint64]flight
 	}
+}
+
+// flight is one question that is being forwarded.
+type flight struct {
+	n    int        // for so many queries
+	from netip.Addr // who sent the first of them
 }
 
 func newFlights() *flights {
 	f := &flights{seed: maphash.MakeSeed()}
 	for i := range f.shards {
-		f.shards[i].n = make(map[uint64]int)
+		f.shards[i].all = make(map[uint64]flight)
 	}
 	return f
 }
@@ -35,36 +41,53 @@ func (f *flights) key(name wire.Name, rrtype uint16) uint64 {
 	return maphash.Bytes(f.seed, key[:n+2])
 }
 
-// enter counts a question as under way, and returns what leave takes.
-func (f *flights) enter(name wire.Name, rrtype uint16) uint64 {
+// enter counts a question of a client as under way, and returns what leave takes.
+func (f *flights) enter(name wire.Name, rrtype uint16, from netip.Addr) uint64 {
 	key := f.key(name, rrtype)
 	s := &f.shards[key%16]
 	s.mu.Lock()
-	s.n[key]++
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	fl, ok := s.all[key]
+	if !ok {
+		fl.from = from
+	}
+	fl.n++
+	s.all[key] = fl
 	return key
 }
 
 func (f *flights) leave(key uint64) {
 	s := &f.shards[key%16]
 	s.mu.Lock()
-	if s.n[key]--; s.n[key] <= 0 {
-		delete(s.n, key)
+	defer s.mu.Unlock()
+	fl := s.all[key]
+	if fl.n--; fl.n <= 0 {
+		delete(s.all, key)
+		return
 	}
-	s.mu.Unlock()
+	s.all[key] = fl
 }
 
-func (f *flights) has(key uint64) bool {
+// trips is how often a question may be under way that all comes from one address, a
+// forwarder's. It may go round between the two, or clients on the forwarder's host, as
+// on loopback, ask the same at the same time: only that it goes on and on tells.
+const trips = 16
+
+// returns says whether a query for key from an upstream's address is one that came
+// back: somebody else has asked it, or it went round a few times.
+func (f *flights) returns(key uint64, from netip.Addr) bool {
 	s := &f.shards[key%16]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.n[key] > 0
+	fl, ok := s.all[key]
+	return ok && (fl.from != from || fl.n >= trips)
 }
 
 // loops says whether a query is one of our own that came back: from the address of
 // a server that we ask, with a question that we are asking.
 func (e *engine) loops(q *server.Query) bool {
-	return e.isUpstream(q.Remote.Addr()) && e.flights.has(e.flights.key(q.Name, q.Type))
+	from := q.Remote.Addr()
+	return e.isUpstream(from) && e.flights.returns(e.flights.key(q.Name, q.Type), from)
 }
 
 // isUpstream says whether some upstream has the address.
