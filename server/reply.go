@@ -138,6 +138,9 @@ func (q *Query) AddEDE(code EDE, text string) {
 	q.options = append(q.options, text...)
 }
 
+// CopyErrors makes the extended errors of the reply those of another one's.
+func (q *Query) CopyErrors(from *Query) { q.options = append(q.options[:0], from.options...) }
+
 // Fail records a fault and makes the reply SERVFAIL.
 func (q *Query) Fail(err error) {
 	q.fault = err

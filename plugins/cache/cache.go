@@ -148,8 +148,8 @@ func (h *handler) miss(q *server.Query, s *shard, k *key) step {
 	if wantsRecursion(q) {
 		if f := s.flights[k.hash]; f == nil {
 			s.lead(k, q)
-		} else if f.leader.Received.After(s.forgot) && f.park(q, k, &h.store.parked) {
-			v = server.Pending
+		} else if f.leader.Received.After(s.forgot) {
+			v = f.park(q, k, &h.store.parked)
 		}
 	}
 	return step{verdict: v}
@@ -198,17 +198,21 @@ func (h *handler) settle(q *server.Query, k *key, a *answer, o outcome) (code se
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	parked = s.land(k, q)
+	// What was asked before all was forgotten is no news of now.
+	late := !q.Received.After(s.forgot)
 	switch o {
 	case keep:
-		if !q.Received.After(s.forgot) {
+		if late {
 			return server.EDENone, none, parked
 		}
 		s.put(k, a, q.Reply, q.QuestionEnd, now)
 	case forget:
 		s.remove(k)
 	default:
-		code, st = h.fail(q, s, k, now, o)
-		return code, st, parked
+		if !late {
+			code, st = h.fail(q, s, k, now, o)
+			return code, st, parked
+		}
 	}
 	return server.EDENone, none, parked
 }

@@ -14,8 +14,10 @@ type flight struct {
 	parked []*server.Query
 }
 
-// Bounds of the queries that wait: of one flight, and in all. Further ones go on
-// by themselves.
+// Bounds of the queries that wait: of one flight, and in all. Further ones are dropped,
+// for their clients to ask again: if they went on, whoever can have this server ask the
+// same many times at once would have as many chances to forge the answer (RFC 5452
+// section 5).
 const (
 	maxParked    = 1000
 	maxParkedAll = 10000
@@ -34,18 +36,22 @@ func (s *shard) lead(k *key, q *server.Query) {
 	s.flights[k.hash] = f
 }
 
-// park has q wait for the flight, unless too many do or it is that of another key.
-func (f *flight) park(q *server.Query, k *key, all *atomic.Int64) bool {
+// park has q wait for the flight, or drops it where too many do. One that asks for
+// another key goes on.
+func (f *flight) park(q *server.Query, k *key, all *atomic.Int64) server.Verdict {
 	l := f.leader
-	if len(f.parked) >= maxParked || l.Type != k.qtype || bitsOf(l) != k.bits || string(l.Name) != string(k.name) {
-		return false
+	if l.Type != k.qtype || bitsOf(l) != k.bits || string(l.Name) != string(k.name) {
+		return server.Next
+	}
+	if len(f.parked) >= maxParked {
+		return server.Dropped
 	}
 	if all.Add(1) > maxParkedAll {
 		all.Add(-1)
-		return false
+		return server.Dropped
 	}
 	f.parked = append(f.parked, q)
-	return true
+	return server.Pending
 }
 
 // land ends the flight that q leads, if it does, and returns who waits for it.
@@ -70,11 +76,12 @@ func (h *handler) finish(parked []*server.Query, leader *server.Query, replied b
 	for _, q := range parked {
 		if replied {
 			copyReply(q, leader.RCode(), leader.Reply, leader.QuestionEnd)
+			q.CopyErrors(leader)
 		} else {
 			q.SetRCode(server.RCodeServerFailure)
 			setFlags(q, false)
 		}
-		if code != server.EDENone {
+		if code != server.EDENone && !replied {
 			q.AddEDE(code, "")
 		}
 		q.Finish(server.Answered)

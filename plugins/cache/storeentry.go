@@ -181,7 +181,7 @@ func (e entry) reply(q *server.Query, now ticks, s state, keep bool) {
 	for section := wire.CountAN; section <= wire.CountAR; section += 2 {
 		wire.SetCount(q.Reply, section, uint16(e.count(section)))
 	}
-	setFlags(q, e.has(bitAD))
+	setFlags(q, e.has(bitAD) && s != stale) // signatures may have expired meanwhile
 	age := uint32(e.age(now) / perSecond)
 	for ; len(offsets) > 0; offsets = offsets[2:] {
 		ttl := q.Reply[end+int(binary.LittleEndian.Uint16(offsets)):][:4]

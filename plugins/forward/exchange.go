@@ -54,8 +54,10 @@ type exchange struct {
 	few      [2]attempt
 	plain    bool // an upstream took the OPT record ill: go on without
 	rooted   bool // it is being resolved from the root
-	batched  bool // what is sent goes out with the batch that worker has in hand
-	worker   int
+	// unreachable says that no upstream was left but some that could not be reached.
+	unreachable bool
+	batched     bool // what is sent goes out with the batch that worker has in hand
+	worker      int
 	// fallback says that an upstream answered with an RCODE that another may do
 	// better than; with which one is what the client gets otherwise.
 	fallback      bool
@@ -76,16 +78,17 @@ type attempt struct {
 // forward takes q away, unless there are too many.
 func (e *engine) forward(q *server.Query, candidates []*group) server.Verdict {
 	g := candidates[0]
+	key, ok := e.flights.enter(q.Name, q.Type, q.Remote.Addr())
+	if !ok {
+		return e.reject(q, "the same is being asked too often")
+	}
 	if g.inflight.Add(1) > g.options.maxConcurrent {
 		g.inflight.Add(-1)
-		e.counters.rejected.Add(1)
-		q.SetRCode(server.RCodeRefused)
-		q.AddEDE(server.EDEOther, "too many queries are being forwarded")
-		return server.Answered
+		e.flights.leave(key)
+		return e.reject(q, "too many queries are being forwarded")
 	}
-	x := &exchange{engine: e, query: q, rest: candidates, start: e.now(), questionEnd: q.QuestionEnd}
+	x := &exchange{engine: e, query: q, rest: candidates, start: e.now(), questionEnd: q.QuestionEnd, key: key}
 	x.write(q, g.options)
-	x.key = e.flights.enter(q.Name, q.Type, q.Remote.Addr())
 	x.mu.Lock()
 	x.batched, x.worker = q.Batched(), q.Worker
 	x.attempts = x.few[:0]
@@ -93,6 +96,14 @@ func (e *engine) forward(q *server.Query, candidates []*group) server.Verdict {
 	x.batched = false
 	x.unlock(over, nil)
 	return server.Pending
+}
+
+// reject refuses a query that is one too many.
+func (e *engine) reject(q *server.Query, why string) server.Verdict {
+	e.counters.rejected.Add(1)
+	q.SetRCode(server.RCodeRefused)
+	q.AddEDE(server.EDEOther, why)
+	return server.Answered
 }
 
 // unlock gives mu back, and where the exchange is over ends it: of those who find
@@ -231,18 +242,26 @@ func (x *exchange) expired() {
 		x.mu.Unlock()
 		return
 	}
+	waited := false
 	if n := len(x.attempts); n > 0 && x.attempts[n-1].waits() {
 		a := &x.attempts[n-1]
 		a.upstream.failed()
 		if a.stream != nil {
 			a.stream.missed(a.at)
 		}
-		x.err = errTimeout
+		if waited = true; !x.unreachable {
+			x.err = errTimeout
+		}
 	}
 	var over bool
-	if now := x.engine.now(); now >= x.deadline()-int64(tick) {
+	now := x.engine.now()
+	switch {
+	case now >= x.deadline()-int64(tick),
+		// Systems do not tell of every datagram that nobody takes: silence after such news
+		// means the same.
+		waited && x.unreachable && x.rest[0].choose(x.tried, false, now) < 0:
 		over = x.giveUp()
-	} else {
+	default:
 		over = x.try(now)
 	}
 	x.unlock(over, nil)
@@ -250,7 +269,7 @@ func (x *exchange) expired() {
 
 // pause is how long it takes until an upstream that could not be reached is asked once
 // more: by then a probe may have found it dead.
-const pause = 50 * time.Millisecond
+const pause = 200 * time.Millisecond
 
 // lost is the call of a socket or stream that failed while attempt n waited at it. worn
 // says that it was good before: then the same upstream may be asked again at once.
@@ -266,9 +285,13 @@ func (x *exchange) lost(n int, err error, worn bool) {
 	over := false
 	if n == len(x.attempts)-1 { // nobody else has been asked meanwhile
 		now := x.engine.now()
-		if worn || x.rest[0].choose(x.tried, false, now) >= 0 {
+		switch {
+		case worn || x.rest[0].choose(x.tried, false, now) >= 0:
 			over = x.try(now)
-		} else {
+		case x.unreachable:
+			over = x.giveUp()
+		default:
+			x.unreachable = true
 			x.engine.wheels.arm(x, min(now+int64(pause), x.deadline()))
 		}
 	}

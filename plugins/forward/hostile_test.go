@@ -307,7 +307,7 @@ func TestReturns(t *testing.T) {
 	client, forwarder := mustAddr("192.0.2.1"), mustAddr("192.0.2.53")
 	f := newFlights()
 	name := wire.Name("\x07example\x00")
-	key := f.enter(name, dns.TypeA, client)
+	key, _ := f.enter(name, dns.TypeA, client)
 	if !f.returns(key, forwarder) {
 		t.Error("a client's question, asked by the forwarder, is none")
 	}
@@ -323,5 +323,10 @@ func TestReturns(t *testing.T) {
 	}
 	if f.returns(key, forwarder) || len(f.shards[key%16].all) != 0 {
 		t.Error("it is under way still")
+	}
+	for i := range maxSame + 1 {
+		if _, ok := f.enter(name, dns.TypeA, client); ok != (i < maxSame) {
+			t.Errorf("the same for the %dth time: %v", i+1, ok)
+		}
 	}
 }

@@ -41,19 +41,28 @@ func (f *flights) key(name wire.Name, rrtype uint16) uint64 {
 	return maphash.Bytes(f.seed, key[:n+2])
 }
 
-// enter counts a question of a client as under way, and returns what leave takes.
-func (f *flights) enter(name wire.Name, rrtype uint16, from netip.Addr) uint64 {
-	key := f.key(name, rrtype)
+// maxSame is how often the same question may be under way. There is a cache in front as
+// a rule, where queries wait for one; without it, each more would be one more chance to
+// forge the answer (RFC 5452 section 5).
+const maxSame = 128
+
+// enter counts a question of a client as under way, and returns what leave takes; false
+// says that it is too often.
+func (f *flights) enter(name wire.Name, rrtype uint16, from netip.Addr) (key uint64, ok bool) {
+	key = f.key(name, rrtype)
 	s := &f.shards[key%16]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fl, ok := s.all[key]
-	if !ok {
+	fl := s.all[key]
+	switch fl.n {
+	case 0:
 		fl.from = from
+	case maxSame:
+		return key, false
 	}
 	fl.n++
 	s.all[key] = fl
-	return key
+	return key, true
 }
 
 func (f *flights) leave(key uint64) {
