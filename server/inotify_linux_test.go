@@ -206,6 +206,9 @@ func TestUntold(t *testing.T) {
 func TestForgets(t *testing.T) {
 	r := &record{files: []string{filepath.Join(t.TempDir(), "file")}, folders: []string{t.TempDir()}}
 	s := r.listen(t)
+	// Between its calls, a Watch may still be busy with the last one.
+	s.current.watches.pause()
+	defer s.current.watches.resume()
 	n := &s.current.watches.notifier
 	r.w.Follow(nil, nil)
 	s.current.watches.follow(r.w)
