@@ -213,8 +213,11 @@ func TestStateMovedAway(t *testing.T) {
 	s, path := l.startFile(t, stateConf("a"), l.add)
 	put(t, l.bucket(), "k", "old")
 	file := s.StateFile()
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file can't be renamed")
+	}
 	if err := os.Rename(file, file+".old"); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	write(t, path, stateConf("a"))
 	if err := s.Reload(); err != nil {
