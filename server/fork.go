@@ -37,7 +37,7 @@ func (q *Query) Fork() *Query {
 // handler itself; nothing is sent. The query must not be used after Run but in
 // these calls.
 func (q *Query) Run() {
-	if q.chain.gen.server.run(q) != Pending {
+	if q.chain.gen.server.run(q, q.floor+1) != Pending {
 		q.done(q)
 	}
 }
@@ -45,15 +45,15 @@ func (q *Query) Run() {
 // Forked says whether the query was made by Fork.
 func (q *Query) Forked() bool { return q.forked }
 
-// run is serve for a forked query.
-func (s *Server) run(q *Query) (v Verdict) {
+// run is serve for a query that begins at the i-th handler of its chain.
+func (s *Server) run(q *Query, i int) (v Verdict) {
 	turn := q.turn.Load()
 	defer func() {
 		if fault := recover(); fault != nil {
 			v = s.caught(q, turn, fault)
 		}
 	}()
-	return q.chain.from(q, q.floor+1)
+	return q.chain.from(q, i)
 }
 
 // endFork takes a forked query back.

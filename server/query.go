@@ -74,24 +74,33 @@ type Query struct {
 	Zone uint32
 	// NSID is sent in the reply when it is asked for (RFC 5001).
 	NSID []byte
+	// Path and Resolver say how the query seems to have come, and from whom;
+	// Resolver is nil where nobody looked. Injected is the fault that was put into
+	// the reply on purpose, nil for none. For observers and logs: answers do not
+	// depend on them.
+	Path     Path
+	Resolver *Resolver
+	Injected *Injection
 
-	name    [wire.MaxName]byte
-	tsig    wire.TSIG // the query's, where the reply has one too
-	in      []byte    // the whole buffer that Packet lies in
-	out     []byte    // the whole buffer that Reply grows in
-	options []byte    // EDNS options of the reply, in wire form
-	fault   error
-	rcode   uint16
-	state   state
-	verdict Verdict
-	depth   int // handlers passed: those whose Out is due
-	ender   int // the handler whose In ended the query, or has it
-	floor   int // the handler that forked the query, the last whose Out is called
-	forked  bool
-	chain   *chain
-	done    func(*Query) // sends a query that was pending
-	peer    udpPeer
-	clock   *batchClock // nil: time.Now
+	name     [wire.MaxName]byte
+	tsig     wire.TSIG // the query's, where the reply has one too
+	in       []byte    // the whole buffer that Packet lies in
+	out      []byte    // the whole buffer that Reply grows in
+	options  []byte    // EDNS options of the reply, in wire form
+	fault    error
+	rcode    uint16
+	state    state
+	verdict  Verdict
+	mangling Mangling
+	took     time.Duration // as Took has said it
+	depth    int           // handlers passed: those whose Out is due
+	ender    int           // the handler whose In ended the query, or has it
+	floor    int           // the handler that forked the query, the last whose Out is called
+	forked   bool
+	chain    *chain
+	done     func(*Query) // sends a query that was pending
+	peer     udpPeer
+	clock    *batchClock // nil: time.Now
 	// truncated is set where the datagram was longer than the buffer.
 	truncated bool
 	// tainted is set once a handler panicked: nobody knows who still holds the
@@ -131,6 +140,7 @@ func (q *Query) parse() bool {
 	q.Name, q.Type, q.Class, q.QuestionEnd = nil, 0, 0, wire.HeaderLen
 	q.EDNS, q.tsig = wire.EDNS{}, wire.TSIG{}
 	q.NS, q.Zone, q.NSID = 0, 0, nil
+	q.Path, q.Resolver, q.Injected, q.mangling, q.took = PathUnknown, nil, nil, 0, 0
 	q.options, q.fault, q.rcode = q.options[:0], nil, 0
 	q.state, q.verdict, q.depth, q.chain = stateOK, Next, 0, nil
 	q.forked = false
@@ -242,11 +252,16 @@ func (q *Query) Answer() { q.verdict = Answered }
 // Took is the time from reading the query to now, for observers in Out. The clock
 // is read a few times for all queries that were read together: the time may lack
 // what up to a third of them took. A query alone is timed exactly.
+// All who ask are told the same.
 func (q *Query) Took() time.Duration {
-	if q.clock == nil {
-		return time.Since(q.Received)
+	if q.took == 0 {
+		if q.clock == nil {
+			q.took = max(1, time.Since(q.Received))
+		} else {
+			q.took = max(1, q.clock.since(q.Received))
+		}
 	}
-	return q.clock.since(q.Received)
+	return q.took
 }
 
 // Batched says, in In, that the functions of Directive.OnBatch are called as soon as
@@ -263,6 +278,20 @@ func (q *Query) Block() *Block { return q.chain.block }
 func (q *Query) Finish(v Verdict) {
 	if q.claim() {
 		q.complete(v)
+		q.done(q)
+	}
+}
+
+// Resume has a query that was Pending go on as if the In that took it away had
+// returned Next: through the handlers behind, to its end, unless one of them takes it
+// away again. It stands in the place of Finish: once, from any goroutine. It calls
+// handlers, so it may take as long as they do.
+func (q *Query) Resume() {
+	if !q.claim() {
+		return
+	}
+	q.clock = nil
+	if q.chain.gen.server.run(q, q.depth) != Pending {
 		q.done(q)
 	}
 }

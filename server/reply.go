@@ -73,17 +73,14 @@ func (q *Query) restart() {
 func (q *Query) Limit() int {
 	limit := dns.MaxMsgSize
 	if q.Transport == UDP {
-		limit = dns.MinMsgSize
-		if q.EDNS.Present {
-			limit = max(limit, min(int(q.EDNS.Size), q.chain.block.UDPSize))
-		}
+		limit = q.udpLimit()
 	}
 	return limit - q.optLen() - q.tsigLen()
 }
 
 // optLen is the length of the OPT record that the server will append.
 func (q *Query) optLen() int {
-	if !q.EDNS.Present {
+	if !q.speaksEDNS() {
 		return 0
 	}
 	n := wire.OPTLen + len(q.options)
@@ -194,6 +191,9 @@ func (q *Query) close() {
 	}
 	q.appendOPT()
 	q.appendTSIG()
+	if q.mangling != 0 {
+		q.mangle()
+	}
 }
 
 // cut empties a reply that is too long and sets TC, so that the client asks
@@ -231,7 +231,7 @@ func (q *Query) wantsNSID() bool {
 // appendOPT closes the reply with an OPT record if the query had one (RFC 6891
 // section 6.1.1, and 6.1.3 for the version: always ours, 0).
 func (q *Query) appendOPT() {
-	if !q.EDNS.Present {
+	if !q.speaksEDNS() {
 		return
 	}
 	options := q.options

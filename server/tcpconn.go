@@ -198,6 +198,10 @@ func (c *tcpConn) settle(q *Query, v Verdict) (full bool) {
 	defer c.mu.Unlock()
 	c.pending--
 	c.active.Add(-1)
+	if q.mangling&HangUp != 0 {
+		c.conn.SetLinger(0)
+		c.failLocked()
+	}
 	if v == Answered && !c.failed {
 		c.out = binary.BigEndian.AppendUint16(c.out, uint16(len(q.Reply)))
 		c.out = append(c.out, q.Reply...)
