@@ -79,7 +79,7 @@ func (b *bench) findPrograms(ctx context.Context) error {
 		return err
 	}
 	b.ours = stampdns(command, false)
-	all = append([]*program{b.ours}, all...)
+	all = append([]*program{b.ours, metricsOnly(command)}, all...)
 	if slices.Contains(b.servers, "coredns") {
 		if command, err = b.buildCoreDNS(ctx, b.coreDNS); err != nil {
 			return err

@@ -154,13 +154,13 @@ func TestProof(t *testing.T) {
 
 // TestPrograms: who takes part in which mix.
 func TestPrograms(t *testing.T) {
-	all := append(append(peers(), forwarders()...), stampdns("stampdns", false), coreDNS("coredns"), echo("bench"))
+	all := append(append(peers(), forwarders()...), stampdns("stampdns", false), metricsOnly("stampdns"), coreDNS("coredns"), echo("bench"))
 	want := map[string]string{
-		"stamp":  "nsd knot bind pdns stampdns coredns echo",
-		"tcp":    "nsd knot bind pdns stampdns coredns",
-		"signed": "nsd knot bind stampdns coredns echo",
-		hitMix:   "dnsdist unbound stampdns coredns echo",
-		missMix:  "dnsdist unbound stampdns coredns",
+		"stamp":  "nsd knot bind pdns stampdns metrics-only coredns echo",
+		"tcp":    "nsd knot bind pdns stampdns metrics-only coredns",
+		"signed": "nsd knot bind stampdns metrics-only coredns echo",
+		hitMix:   "dnsdist unbound stampdns metrics-only coredns echo",
+		missMix:  "dnsdist unbound stampdns metrics-only coredns",
 	}
 	for _, m := range mixes() {
 		var names []string
@@ -216,18 +216,22 @@ func TestForwarderFiles(t *testing.T) {
 func TestCounters(t *testing.T) {
 	const authoritative = `stampdns_dns_requests_total{family="1",ns="ns01",proto="udp",server="dns://:53",type="A",zone="a."} 12` + "\n"
 	const forwarded = `stampdns_dns_requests_total{family="1",ns="",proto="udp",server="dns://:53",type="A",zone="."} 1.2e+06` + "\n"
+	const observed = `stampdns_delegation_resolver_queries_total{ns="ns01",path="forwarded",resolver="load"} 12` + "\nstampdns_journal_recorded_total 3\n"
 	const hits = `stampdns_cache_hits_total{server="dns://:53",type="success",zones="."} 7` + "\n"
 	for name, tc := range map[string]struct {
 		kind  forwarding
 		text  string
 		right bool
 	}{
-		"by name server":      {forwardsNothing, authoritative, true},
-		"by none":             {forwardsNothing, forwarded, false},
-		"hits":                {forwardsHit, forwarded + hits, true},
-		"queries and no hits": {forwardsHit, forwarded + strings.Replace(hits, " 7", " 0", 1), false},
-		"no queries":          {forwardsHit, hits, false},
-		"misses":              {forwardsMiss, forwarded, true},
+		"by name server":      {forwardsNothing, observed + authoritative, true},
+		"not observed":        {forwardsNothing, authoritative, false},
+		"observed as other":   {forwardsNothing, strings.Replace(observed, "load", "other", 1) + authoritative, false},
+		"not in the journal":  {forwardsNothing, strings.Replace(observed, " 3", " 0", 1) + authoritative, false},
+		"by none":             {forwardsNothing, observed + forwarded, false},
+		"hits":                {forwardsHit, observed + forwarded + hits, true},
+		"queries and no hits": {forwardsHit, observed + forwarded + strings.Replace(hits, " 7", " 0", 1), false},
+		"no queries":          {forwardsHit, observed + hits, false},
+		"misses":              {forwardsMiss, observed + forwarded, true},
 		"nothing":             {forwardsMiss, "", false},
 	} {
 		if err := (mix{forward: tc.kind}).checkCounters([]byte(tc.text)); (err == nil) != tc.right {

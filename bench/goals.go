@@ -20,6 +20,7 @@ type goal struct {
 const (
 	goalBestPeer   = 0.95 // CPU per query, to the better of nsd and knot
 	goalFloor      = 1.10 // the same, to echo
+	goalObserve    = 1.05 // CPU per query with observation, journal, probe and faults, to that with metrics alone
 	goalUser       = 0.60 // user time per query, to nsd
 	goalTCP        = 1.00 // CPU per query over TCP, to the better of nsd and knot
 	goalGrowth     = 1.15 // CPU per query in the largest zone, to that in the smallest
@@ -75,8 +76,11 @@ func (m *mixResult) goals() (out []goal) {
 	against := func(c *contestant, figure func(round) float64) spread {
 		return spreadOf(ratios(us.series(figure), c.series(figure)))
 	}
+	if alone := m.server(metricsName); alone != nil {
+		out = append(out, atMost(m.Mix+": CPU/query", goalObserve, against(alone, round.sum), "%.2f", " × metrics alone"))
+	}
 	if m.forwards() {
-		return m.forwardGoals(against)
+		return append(out, m.forwardGoals(against)...)
 	}
 	limit := goalBestPeer
 	if m.Mix == "tcp" {

@@ -46,7 +46,7 @@ type options struct {
 func parts() []string { return []string{"cpu", "latency", "growth", "startup", "change", "cache"} }
 
 func serverNames() []string {
-	return []string{"stampdns", "nsd", "knot", "bind", "pdns", "coredns", "dnsdist", "unbound", echoName}
+	return []string{ourName, metricsName, "nsd", "knot", "bind", "pdns", "coredns", "dnsdist", "unbound", echoName}
 }
 
 func mixNames() (names []string) {

@@ -143,7 +143,7 @@ func (o *openLoop) result(d time.Duration, cpu process.CPUTime) (latencyRound, e
 // round by round.
 func (c *contest) latency(ctx context.Context) ([]*latencies, error) {
 	var out []*latencies
-	field := c.qualified()
+	field := slices.DeleteFunc(c.qualified(), func(one *contestant) bool { return one.instance.variant })
 	for _, one := range field {
 		out = append(out, &latencies{Server: one.Server})
 	}

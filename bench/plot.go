@@ -61,7 +61,7 @@ func (d *drawing) svg(width, height float64, title string) string {
 // class is the color of a server.
 func class(server string) string {
 	switch server {
-	case ourName:
+	case ourName, metricsName:
 		return "us"
 	case echoName:
 		return "floor"
@@ -73,7 +73,7 @@ func class(server string) string {
 const (
 	panelWidth, panelGap = 440.0, 40.0
 	barHeight, barStep   = 18.0, 24.0
-	nameWidth, textWidth = 76.0, 62.0
+	nameWidth, textWidth = 88.0, 62.0
 )
 
 // plotCPU draws a bar for each server and mix: user and system time.

@@ -29,6 +29,7 @@ type program struct {
 	udpOnly  bool
 	floor    bool // no DNS server: it echoes
 	slow     bool // see slowRounds
+	variant  bool // of ours: it takes part in the mixes alone
 	// unsigned ones take no master file that is signed without a database beside it.
 	unsigned bool
 	// configure writes the configuration to serve zones, and returns the arguments;

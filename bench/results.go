@@ -60,11 +60,16 @@ func readResults(path string) (*results, error) {
 	return r, nil
 }
 
-// ourName and the peers' names are those of the programs; whoever is neither us
-// nor the floor is a peer.
-const ourName = "stampdns"
+// ourName and the peers' names are those of the programs; whoever is neither us, nor
+// us without observation, nor the floor is a peer.
+const (
+	ourName     = "stampdns"
+	metricsName = "metrics-only"
+)
 
-func isPeer(server string) bool { return server != ourName && server != echoName }
+func isPeer(server string) bool {
+	return server != ourName && server != metricsName && server != echoName
+}
 
 // best is the peer with the lowest median of CPU per query, nil if none was
 // timed.

@@ -18,11 +18,35 @@ import (
 )
 
 // stampdns is this repository's server, with what it is made for turned on:
-// metrics, and the count of queries by name server. One that is not timed serves
-// profiles as well.
+// metrics, the observation of how queries come, the journal, the probe, and faults
+// that wait for rules. One that is not timed serves profiles as well.
 func stampdns(command string, profiled bool) *program {
+	return ours(ourName, command, profiled, true)
+}
+
+// metricsOnly is the same program without observation: what that costs is the
+// difference.
+func metricsOnly(command string) *program {
+	p := ours(metricsName, command, false, false)
+	p.variant = true
+	return p
+}
+
+// observers are the directives of what stampdns observes with, or that it does not.
+// All of the load comes from one resolver, that has a name.
+func observers(observing, stamp bool) []string {
+	switch {
+	case observing:
+		return []string{"    delegation {", "        resolver load 127.0.0.0/8", "    }", "    journal", "    fault"}
+	case stamp:
+		return []string{"    probe off"}
+	}
+	return nil
+}
+
+func ours(name, command string, profiled, observing bool) *program {
 	return &program{
-		name: "stampdns", command: command,
+		name: name, command: command,
 		configure: func(s *setup) ([]string, error) {
 			conf := []string{
 				fmt.Sprintf(".:%d {", s.addr.Port()),
@@ -36,6 +60,7 @@ func stampdns(command string, profiled bool) *program {
 				conf = append(conf, fmt.Sprintf("        label %s %s", name, addr))
 			}
 			conf = append(conf, "    }", "    prometheus "+s.metrics.String(), "    errors")
+			conf = append(conf, observers(observing, true)...)
 			if profiled {
 				conf = append(conf, "    pprof "+s.profiles.String())
 			}
@@ -49,19 +74,20 @@ func stampdns(command string, profiled bool) *program {
 			corefile, err := s.write("Corefile", append(conf, "}")...)
 			return []string{"serve", "--conf", corefile}, err
 		},
-		forward: func(s *setup) ([]string, error) { return configureForward(s, profiled) },
+		forward: func(s *setup) ([]string, error) { return configureForward(s, profiled, observing) },
 		reloads: []reload{{how: "SIGHUP", signal: true}, {how: "nobody"}},
 	}
 }
 
 // configureForward is a forwarder, with a cache where the mix is for one.
-func configureForward(s *setup, profiled bool) ([]string, error) {
+func configureForward(s *setup, profiled, observing bool) ([]string, error) {
 	conf := []string{
 		fmt.Sprintf(".:%d {", s.addr.Port()),
 		"    bind " + s.addr.Addr().String(),
 		"    prometheus " + s.metrics.String(),
 		"    errors",
 	}
+	conf = append(conf, observers(observing, false)...)
 	switch {
 	case s.data.cached > manyNames:
 		conf = append(conf, "    cache {", "        capacity 1024MB", fmt.Sprintf("        success %d", 2*s.data.cached), "    }")
@@ -104,15 +130,19 @@ func (m mix) counters() map[string]*regexp.Regexp {
 	counter := func(name, label string) *regexp.Regexp {
 		return regexp.MustCompile(`(?m)^` + name + `\{[^}]*` + label + `[^}]*\} ([0-9.e+]+)$`)
 	}
+	all := map[string]*regexp.Regexp{
+		"query of the resolver load": counter("stampdns_delegation_resolver_queries_total", `resolver="load"`),
+		"query in the journal":       regexp.MustCompile(`(?m)^stampdns_journal_recorded_total ([0-9.e+]+)$`),
+	}
 	switch m.forward {
 	case forwardsHit:
-		return map[string]*regexp.Regexp{
-			"query": counter("stampdns_dns_requests_total", ""), "hit": counter("stampdns_cache_hits_total", ""),
-		}
+		all["query"], all["hit"] = counter("stampdns_dns_requests_total", ""), counter("stampdns_cache_hits_total", "")
 	case forwardsMiss:
-		return map[string]*regexp.Regexp{"query": counter("stampdns_dns_requests_total", "")}
+		all["query"] = counter("stampdns_dns_requests_total", "")
+	default:
+		all["query for the name server ns01"] = counter("stampdns_dns_requests_total", `ns="ns01"`)
 	}
-	return map[string]*regexp.Regexp{"query for the name server ns01": counter("stampdns_dns_requests_total", `ns="ns01"`)}
+	return all
 }
 
 // checkMetrics makes sure that the server counts queries, by name server where it

@@ -110,7 +110,7 @@ func (b *bench) startups(ctx context.Context, data *dataset) ([]*startup, error)
 }
 
 // loads says whether a program loads zones.
-func (p *program) loads() bool { return p.configure != nil && !p.floor }
+func (p *program) loads() bool { return p.configure != nil && !p.floor && !p.variant }
 
 // startOnce loads once, and with changes also has the server take up changes.
 func (b *bench) startOnce(ctx context.Context, s *startup, data *dataset, changes bool) error {
