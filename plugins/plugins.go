@@ -11,6 +11,7 @@ import (
 	"github.com/stampdns/stampdns/plugins/bind"
 	"github.com/stampdns/stampdns/plugins/bufsize"
 	"github.com/stampdns/stampdns/plugins/cache"
+	"github.com/stampdns/stampdns/plugins/delegation"
 	"github.com/stampdns/stampdns/plugins/errors"
 	"github.com/stampdns/stampdns/plugins/file"
 	"github.com/stampdns/stampdns/plugins/forward"
@@ -40,6 +41,7 @@ func All(version string) []server.Plugin {
 		state.Plugin(),
 		api.Plugin(),
 		// Observers: in front of the server's own checks.
+		delegation.Plugin(),
 		prometheus.Plugin(version),
 		log.Plugin(),
 		errors.Plugin(),

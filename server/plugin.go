@@ -221,7 +221,8 @@ func Share[T any](d *Directive, make func() T) T {
 	return v
 }
 
-// Shared returns the block's value of type T if some plugin made one.
+// Shared returns the block's value of type T if some plugin made one. Called from
+// OnStart, it also sees what the plugins behind have made.
 func Shared[T any](d *Directive) (T, bool) {
 	var key *T
 	v, ok := d.Block.shared[key].(T)

@@ -1,0 +1,151 @@
+package delegation
+
+import (
+	"sync"
+	"time"
+
+	"github.com/stampdns/stampdns/server"
+)
+
+// history remembers what was asked lately and what became of it: a table of fixed
+// size in which a source's question has its place in one of a few entries, and
+// the oldest of them makes room. It may be used by many goroutines.
+type history struct{ shards []shard }
+
+type shard struct {
+	mu   sync.Mutex
+	_    [56]byte
+	sets [setsOfShard][entriesOfSet]entry
+}
+
+const (
+	setsOfShard  = 32
+	entriesOfSet = 4
+)
+
+// entry is the last of the queries of one source for one name and type.
+type entry struct {
+	key   uint64 // 0: empty
+	at    int64  // when it was received, in nanoseconds since 1970
+	ttl   uint32 // of the answer, 0 for none
+	slot  uint16
+	ns    uint8
+	reply replyKind
+}
+
+// patience is how long a resolver is given to ask again, over TCP or at the other
+// server.
+const patience = int64(10 * time.Second)
+
+// newHistory makes one of so many shards, a power of two.
+func newHistory(shards int) *history { return &history{shards: make([]shard, shards)} }
+
+// see adds a query, and counts what it means after those before it. w.mu is held;
+// r are the counts of the query's slot in w.
+func (h *history) see(o *observer, w *worker, slot int, r *resolverCounts, q *server.Query, f *facts) {
+	key := mix(o.hashName(q.Name, f.src), uint64(q.Type)) | 1
+	s := &h.shards[key>>32%uint64(len(h.shards))]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	set := &s.sets[key>>48%setsOfShard]
+	e := &set[0]
+	for i := range set {
+		if set[i].key == key {
+			e = &set[i]
+			break
+		}
+		if set[i].at < e.at {
+			e = &set[i]
+		}
+	}
+	if e.key != key {
+		if e.late(f.now) {
+			w.resolver(int(e.slot)).unretried++
+		}
+		*e = entry{}
+	}
+	if !e.follow(w, r, f) {
+		return
+	}
+	e.key, e.at, e.ns, e.slot, e.ttl, e.reply = key, f.now, f.ns, uint16(slot), f.ttl, f.reply
+}
+
+// late says whether the resolver has had its time to ask again over TCP.
+func (e *entry) late(now int64) bool { return e.reply == replyCut && now-e.at > patience }
+
+// follow counts what f, the same question again, means, and says whether f takes
+// the entry's place.
+func (e *entry) follow(w *worker, r *resolverCounts, f *facts) bool {
+	since := f.now - e.at
+	if e.key == 0 {
+		since = patience + 1
+	}
+	if since < 0 {
+		// The reply to the earlier query was held back.
+		if f.reply == replyFault && f.ns != e.ns && -since <= patience {
+			w.failOver(r, f.ns, e.ns, -since)
+		}
+		return false
+	}
+	soon := since <= patience
+	switch {
+	case f.tcp != 0 && e.reply == replyCut && soon:
+		r.tcpAfterTC++
+		return true
+	case f.tcp != 0:
+		r.tcpWithoutTC++
+	case e.reply != replyOK && f.reply == e.reply && f.ns == e.ns && soon:
+		return false // the time runs from the first
+	case e.late(f.now):
+		r.unretried++
+	}
+	if e.reply == replyFault && f.ns != e.ns && soon {
+		w.failOver(r, e.ns, f.ns, since)
+	}
+	if e.ttl > 0 {
+		r.refetch.observe(float64(since)/float64(e.ttl)/1e9, ratioBounds())
+	}
+	return true
+}
+
+// failOver counts that the same question came to another server after a fault.
+func (w *worker) failOver(r *resolverCounts, from, to uint8, delay int64) {
+	r.failover[from][to]++
+	w.delays.observe(float64(delay)/1e9, delayBounds())
+}
+
+// sweep finds the replies with TC that nobody followed, and returns how many there
+// are by slot.
+func (h *history) sweep(now int64) map[uint16]uint64 {
+	found := make(map[uint16]uint64)
+	h.each(func(e *entry) {
+		if e.late(now) {
+			found[e.slot]++
+			*e = entry{}
+		}
+	})
+	return found
+}
+
+// forget takes the slot from the entries that have it: it is about to be another
+// resolver's.
+func (h *history) forget(slot uint16) {
+	h.each(func(e *entry) {
+		if e.slot == slot {
+			e.slot = otherSlot
+		}
+	})
+}
+
+func (h *history) each(f func(*entry)) {
+	for i := range h.shards {
+		s := &h.shards[i]
+		s.mu.Lock()
+		for j := range s.sets {
+			for k := range s.sets[j] {
+				f(&s.sets[j][k])
+			}
+		}
+		s.mu.Unlock()
+	}
+}

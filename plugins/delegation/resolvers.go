@@ -1,0 +1,177 @@
+package delegation
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+	"slices"
+
+	"github.com/stampdns/stampdns/server"
+)
+
+// source is the address that a query came from; IPv4 in mapped form (RFC 4291
+// section 2.5.5.2), which the server never has otherwise.
+type source struct{ hi, lo uint64 }
+
+const mapped = 0xffff
+
+func sourceOf(a netip.Addr) source {
+	b := a.As16()
+	return source{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
+
+func (s source) is4() bool { return s.hi == 0 && s.lo>>32 == mapped }
+
+// network is what a source is learned and counted by: an IPv4 address, or the
+// /64 of an IPv6 address, in which a host may take any.
+func (s source) network() source {
+	if s.is4() || s == (source{0, 1}) {
+		return s
+	}
+	return source{hi: s.hi}
+}
+
+// mask is the source with nothing but its first n bits, of 128.
+func (s source) mask(n int) source {
+	if n <= 64 {
+		return source{hi: s.hi &^ (1<<(64-n) - 1)}
+	}
+	return source{s.hi, s.lo &^ (1<<(128-n) - 1)}
+}
+
+// addr is the address again.
+func (s source) addr() netip.Addr {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], s.hi)
+	binary.BigEndian.PutUint64(b[8:], s.lo)
+	return netip.AddrFrom16(b).Unmap()
+}
+
+// String is the network that the source is learned by, without a length where
+// that is one address.
+func (s source) String() string {
+	if n := s.network(); n.lo != 0 {
+		return n.addr().String()
+	}
+	return netip.PrefixFrom(s.network().addr(), 64).String()
+}
+
+// resolver is one value of the label resolver. Each has a slot, by which the
+// workers find its counts.
+type resolver struct {
+	server.Resolver
+	slot     int
+	networks []netip.Prefix // of a named one
+	source   source         // of a learned one
+	probes   *probes        // what it may have asked in place of the full name
+
+	// Of a learned one, under observer.mu: how much it has asked lately, and how
+	// much in all when that was worked out.
+	weight, base uint64
+}
+
+// otherSlot is the slot of all that have none of their own.
+const otherSlot = 0
+
+// table says who is who. It is immutable; each change makes a new one.
+type table struct {
+	number  uint32
+	most    int // that are learned
+	slots   []*resolver
+	lengths []prefixes // named networks, the longest first
+	learned map[source]uint16
+}
+
+// prefixes are the named networks of one length.
+type prefixes struct {
+	bits  int // of 128
+	slots map[source]uint16
+}
+
+// slot is that of a source.
+func (t *table) slot(s source) uint16 {
+	for i := range t.lengths {
+		if t.lengths[i].bits < 96 && s.is4() {
+			break // networks of IPv6 from here on
+		}
+		if slot, ok := t.lengths[i].slots[s.mask(t.lengths[i].bits)]; ok {
+			return slot
+		}
+	}
+	return t.learned[s.network()] // otherSlot if it is not there
+}
+
+// next is a copy of the table that the caller may change.
+func (t *table) next() *table {
+	n := &table{number: t.number + 1, most: t.most, slots: slices.Clone(t.slots), lengths: t.lengths,
+		learned: make(map[source]uint16, len(t.learned)+1)}
+	for s, slot := range t.learned {
+		n.learned[s] = slot
+	}
+	return n
+}
+
+// put gives r a slot that nobody has.
+func (t *table) put(r *resolver) {
+	r.slot = slices.Index(t.slots, nil)
+	if r.slot < 0 {
+		r.slot = len(t.slots)
+		t.slots = append(t.slots, nil)
+	}
+	t.slots[r.slot] = r
+	if r.Learned {
+		t.learned[r.source] = uint16(r.slot)
+	}
+}
+
+// name makes the look-up of the named networks.
+func (t *table) name(all []*resolver) {
+	byLength := make(map[int]map[source]uint16)
+	for _, r := range all {
+		for _, p := range r.networks {
+			n := p.Bits()
+			if p.Addr().Is4() {
+				n += 96
+			}
+			if byLength[n] == nil {
+				byLength[n] = make(map[source]uint16)
+			}
+			byLength[n][sourceOf(p.Addr()).mask(n)] = uint16(r.slot)
+		}
+	}
+	t.lengths = nil
+	for n, m := range byLength {
+		t.lengths = append(t.lengths, prefixes{n, m})
+	}
+	slices.SortFunc(t.lengths, func(a, b prefixes) int { return b.bits - a.bits })
+}
+
+// cached is what a worker remembers of a source.
+type cached struct {
+	source source
+	number uint32 // of the table that slot is from; 0 for an empty place
+	slot   uint16
+	met    uint8 // name servers at which the source has been counted, as bits
+}
+
+// cacheSize is the number of sources that a worker remembers, a power of two.
+const cacheSize = 1 << 11
+
+// find is what the worker remembers of a source; w.mu is held.
+func (w *worker) find(t *table, s source) *cached {
+	e := &w.cache[mix(s.hi^w.seed, s.lo)%cacheSize]
+	if e.source == s && e.number == t.number {
+		return e
+	}
+	if e.source != s {
+		e.met = 0
+	}
+	e.source, e.number, e.slot = s, t.number, t.slot(s)
+	return e
+}
+
+// mix is a hash of two numbers.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^0x9E3779B97F4A7C15, b^0xD6E8FEB86659FD93)
+	return hi ^ lo
+}
