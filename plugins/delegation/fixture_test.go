@@ -64,14 +64,14 @@ type faults struct{}
 
 func (faults) In(q *server.Query) server.Verdict {
 	first := q.NS == 1
-	label := string(q.Name[:min(len(q.Name), 1+int(q.Name[0]))])
+	label := string(q.Name[1 : 1+int(q.Name[0])])
 	switch {
-	case strings.HasPrefix(label, "\x05fails") && first:
+	case strings.HasPrefix(label, "fails") && first:
 		q.SetRCode(server.RCodeServerFailure)
 		return server.Answered
-	case strings.HasPrefix(label, "\x05drops") && first:
+	case strings.HasPrefix(label, "drops") && first:
 		return server.Dropped
-	case label == "\x05large" && q.Transport == server.UDP:
+	case label == "large" && q.Transport == server.UDP:
 		q.Reply[2] |= 2 // TC
 		return server.Answered
 	}

@@ -44,7 +44,7 @@ func newHistory(shards int) *history { return &history{shards: make([]shard, sha
 // r are the counts of the query's slot in w.
 func (h *history) see(o *observer, w *worker, slot int, r *resolverCounts, q *server.Query, f *facts) {
 	key := mix(o.hashName(q.Name, f.src), uint64(q.Type)) | 1
-	s := &h.shards[key>>32%uint64(len(h.shards))]
+	s := &h.shards[key>>32&uint64(len(h.shards)-1)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	set := &s.sets[key>>48%setsOfShard]

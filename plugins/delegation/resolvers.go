@@ -16,6 +16,10 @@ type source struct{ hi, lo uint64 }
 const mapped = 0xffff
 
 func sourceOf(a netip.Addr) source {
+	if a.Is4() {
+		b := a.As4()
+		return source{lo: mapped<<32 | uint64(binary.BigEndian.Uint32(b[:]))}
+	}
 	b := a.As16()
 	return source{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }
