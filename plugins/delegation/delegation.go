@@ -7,6 +7,7 @@
 package delegation
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/stampdns/stampdns/server"
@@ -66,6 +67,9 @@ func (c *config) open(d *server.Directive) error {
 	}
 	c.opened = true
 	d.Every(tickInterval, c.tick)
+	if err := d.MountAPI("GET /api/v1/delegation", http.HandlerFunc(c.get)); err != nil {
+		return err
+	}
 	return d.Register(&collector{config: c})
 }
 

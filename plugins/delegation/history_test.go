@@ -63,8 +63,8 @@ func newLab(t *testing.T, learn int) *lab {
 	return l
 }
 
-func (l *lab) configure(learn int) {
-	c := &config{observer: l.o, learn: learn}
+func (l *lab) configure(learn int, names ...string) {
+	c := &config{observer: l.o, learn: learn, names: names}
 	c.cuts.Store(new(cuts))
 	l.o.configure(c)
 }
