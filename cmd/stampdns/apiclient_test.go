@@ -50,6 +50,7 @@ func TestAPIRequests(t *testing.T) {
 		{"custom-dns remove a.example", "DELETE /api/v1/custom-dns/a.example"},
 		{"settings get", "GET /api/v1/settings"},
 		{"settings set use-root-hint=false", "PATCH /api/v1/settings"},
+		{"delegation", "GET /api/v1/delegation"},
 		{"explain a.example", "GET /api/v1/explain?name=a.example"},
 		{"explain a+b&c.example aaaa --from 2001:db8::1 --to [2001:db8::2]:53",
 			"GET /api/v1/explain?from=2001%3Adb8%3A%3A1&name=a%2Bb%26c.example&to=%5B2001%3Adb8%3A%3A2%5D%3A53&type=AAAA"},
@@ -278,7 +279,7 @@ func TestVerbsSpeakToTheAPI(t *testing.T) {
 		}
 	}
 	slices.Sort(found)
-	want := []string{"custom-dns list", "custom-dns register", "custom-dns remove", "explain",
+	want := []string{"custom-dns list", "custom-dns register", "custom-dns remove", "delegation", "explain",
 		"forwarder get", "forwarder reset", "forwarder set", "pep", "settings get", "settings set"}
 	if !slices.Equal(found, want) {
 		t.Errorf("verbs over the API are %q, want %q", found, want)

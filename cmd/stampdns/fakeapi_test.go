@@ -65,6 +65,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			`"AdminExternalEndpoints":{"AdminPortal":"https://adminportal.east.cloud.fabrikam.com/","Hosts":["a","b"]},"CloudName":null}`))
 	})
 	mux.HandleFunc("GET /api/v1/explain", f.explain)
+	mux.HandleFunc("GET /api/v1/delegation", f.delegation)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests = append(f.requests, r.Method+" "+r.URL.RequestURI())
