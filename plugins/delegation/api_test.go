@@ -96,15 +96,26 @@ func TestAPI(t *testing.T) {
 
 // TestHiddenInAPI says that hidden sources are told first of all.
 func TestHiddenInAPI(t *testing.T) {
-	c := &config{observer: newObserver(1), zoneName: func(uint32) string { return "" }, log: slog.New(slog.DiscardHandler)}
+	var log bytes.Buffer
+	c := &config{observer: newObserver(1), zoneName: func(uint32) string { return "" }, log: slog.New(slog.NewTextHandler(&log, nil))}
 	c.cuts.Store(new(cuts))
 	gateway := netip.MustParseAddr("192.0.2.1")
 	c.observer.hidden.read, c.observer.hidden.gateways = time.Now(), []netip.Addr{gateway}
-	c.observer.workers[0].window = window{queries: windowQueries, source: sourceOf(gateway)}
-	c.tick(time.Now())
+	for range 3 {
+		c.observer.workers[0].window = window{queries: windowQueries, source: sourceOf(gateway)}
+		c.tick(time.Now())
+	}
+	if n := strings.Count(log.String(), "All queries come from 192.0.2.1"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, &log)
+	}
 	doc := c.document()
 	if doc.SourceHidden == nil || doc.SourceHidden.Address != gateway || doc.Findings[0].ID != "source-hidden" {
 		t.Errorf("%+v", doc)
+	}
+	c.observer.workers[0].window = window{queries: windowQueries, many: true}
+	c.tick(time.Now())
+	if doc := c.document(); doc.SourceHidden != nil || len(doc.Findings) > 0 || !strings.Contains(log.String(), "more than one address again") {
+		t.Errorf("%+v\n%s", doc, &log)
 	}
 }
 

@@ -163,10 +163,10 @@ func (f *facts) readReply(q *server.Query, header uint16) {
 	}
 	flags := wire.Flags(q.Reply)
 	switch rcode := q.RCode(); {
+	case flags&wire.FlagTC != 0 && q.Transport == server.UDP: // on purpose, too
+		f.reply = replyCut
 	case q.Injected != nil, rcode == server.RCodeServerFailure:
 		f.reply = replyFault
-	case flags&wire.FlagTC != 0 && q.Transport == server.UDP:
-		f.reply = replyCut
 	case rcode == server.RCodeSuccess:
 		if wire.Count(q.Reply, wire.CountAN) > 0 {
 			f.ttl = firstTTL(q.Reply, q.QuestionEnd)

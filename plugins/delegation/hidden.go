@@ -85,6 +85,8 @@ const (
 	windowQueries = 20
 	// windowNatures is how many things have to differ to prove several senders.
 	windowNatures = 2
+	// mostRows is the most windows in a row that have to agree.
+	mostRows = 256
 	// ownInterval is how often this host is asked for its addresses and gateways.
 	ownInterval = 30 * time.Second
 )
@@ -95,6 +97,10 @@ type hidden struct {
 	mu      sync.Mutex
 	address netip.Addr // the zero value while sources are not hidden
 	text    string
+
+	// Of who judges. Windows in a row have to agree before it is said again that
+	// sources are hidden: twice as many each time that it turned out wrong.
+	row, rows int
 
 	read     time.Time // when own and gateways were
 	own      []netip.Addr
@@ -115,9 +121,18 @@ func (h *hidden) judge(w *window, now time.Time) (changed bool) {
 	if !w.many && !w.source.addr().IsLoopback() {
 		addr, text = h.suspect(w, now)
 	}
+	if addr.IsValid() {
+		if h.row++; h.row < h.rows {
+			return false
+		}
+	} else {
+		h.row = 0
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	changed = h.address != addr
+	if changed = h.address != addr; changed && !addr.IsValid() {
+		h.rows = min(max(2, 2*h.rows), mostRows)
+	}
 	h.address, h.text = addr, text
 	return changed
 }

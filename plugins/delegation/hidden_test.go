@@ -82,8 +82,32 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// TestHiddenIsTold says that a change is logged once, and shown.
-func TestHiddenIsTold(t *testing.T) {
+// TestHiddenFlaps says that a verdict which turns out wrong is given less and less
+// often.
+func TestHiddenFlaps(t *testing.T) {
+	now, gateway := time.Now(), netip.MustParseAddr("192.0.2.1")
+	h := hidden{read: now, gateways: []netip.Addr{gateway}}
+	changes := 0
+	for n := range 1000 {
+		w := window{queries: windowQueries, source: sourceOf(gateway), many: n%5 == 4}
+		if h.judge(&w, now) {
+			changes++
+		}
+	}
+	if changes < 2 || changes > 6 {
+		t.Errorf("%d changes", changes)
+	}
+	w := window{queries: windowQueries, source: sourceOf(gateway)}
+	for range mostRows {
+		h.judge(&w, now)
+	}
+	if addr, _ := h.get(); addr != gateway {
+		t.Error("what is so for long is not said any more")
+	}
+}
+
+// TestLoopbackHidesNothing says that queries from this host are all right.
+func TestLoopbackHidesNothing(t *testing.T) {
 	s := start(t, "")
 	for range windowQueries {
 		s.ask(1, iterative(portal, dns.TypeA))

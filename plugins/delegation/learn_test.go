@@ -80,7 +80,7 @@ func heap() uint64 {
 func TestTenMillionSources(t *testing.T) {
 	sources := 10_000_000
 	if raceEnabled || testing.Short() {
-		sources = 500_000
+		sources = 200_000
 	}
 	crowdOf(t, "", func(c *crowd) {
 		c.send(from(0), true)
@@ -119,7 +119,11 @@ func TestFloodDoesNotEvict(t *testing.T) {
 			}
 		}
 		table := c.h.observer.table.Load()
-		for n := range 300_000 {
+		sources := 300_000
+		if raceEnabled {
+			sources = 50_000
+		}
+		for n := range sources {
 			c.q.Received = c.q.Received.Add(10 * time.Millisecond)
 			c.send(from(1000+n), n%2 == 0)
 		}
