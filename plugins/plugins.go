@@ -16,6 +16,7 @@ import (
 	"github.com/stampdns/stampdns/plugins/file"
 	"github.com/stampdns/stampdns/plugins/forward"
 	"github.com/stampdns/stampdns/plugins/health"
+	"github.com/stampdns/stampdns/plugins/journal"
 	"github.com/stampdns/stampdns/plugins/log"
 	"github.com/stampdns/stampdns/plugins/nsid"
 	"github.com/stampdns/stampdns/plugins/pprof"
@@ -42,6 +43,7 @@ func All(version string) []server.Plugin {
 		api.Plugin(),
 		// Observers: in front of the server's own checks.
 		delegation.Plugin(),
+		journal.Plugin(),
 		prometheus.Plugin(version),
 		log.Plugin(),
 		errors.Plugin(),

@@ -21,7 +21,7 @@ const gateName = "forward gate"
 
 // TestList looks at the list itself.
 func TestList(t *testing.T) {
-	const want = "bind bufsize reload health ready pprof state api delegation prometheus log errors nsid | " +
+	const want = "bind bufsize reload health ready pprof state api delegation journal prometheus log errors nsid | " +
 		"acl stamp file auto authority forward gate cache forward"
 	var names []string
 	gate := false

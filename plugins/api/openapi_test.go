@@ -58,6 +58,7 @@ func TestDocument(t *testing.T) {
 		"GET /forwarders", "PUT /forwarders", "DELETE /forwarders", "GET /custom-dns", "PUT /custom-dns/{domain}",
 		"DELETE /custom-dns/{domain}", "GET /settings", "PATCH /settings", "GET /stamp", "GET /explain", "GET /openapi.json",
 		"GET /delegation",
+		"GET /journal", "GET /journal/stream",
 	}
 	for _, w := range want {
 		if !strings.Contains("\n"+strings.Join(got, "\n")+"\n", "\n"+w+"\n") {
