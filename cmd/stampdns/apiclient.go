@@ -59,6 +59,12 @@ func (a *apiFlags) add(c *command, cmd *cobra.Command) {
 	f.StringVar(&a.caFile, "api-ca", "", "`FILE` with the certificates (PEM) to trust at the API, in place of the system's")
 }
 
+// given says whether the user has set the flag, or its variable.
+func (a *apiFlags) given(flag string) bool {
+	f := a.cmd.Flags().Lookup(flag)
+	return f.Changed || a.command.fromEnvironment(f)
+}
+
 // addOutput gives cmd the flag for the form of its output.
 func (a *apiFlags) addOutput() {
 	a.cmd.Flags().StringVarP(&a.output, "output", "o", apiFormats[0], "`FORMAT`: "+strings.Join(apiFormats[:], ", "))
@@ -219,9 +225,8 @@ func trust(path string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool}, nil
 }
 
-// call sends one request and returns the body of its answer, which is JSON. An
-// answer that says no is an error.
-func (a *apiClient) call(ctx context.Context, method, path string, in any) (json.RawMessage, error) {
+// request is one to the API, with all that it wants to see.
+func (a *apiClient) request(ctx context.Context, method, path string, in any) (*http.Request, error) {
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)
@@ -241,6 +246,16 @@ func (a *apiClient) call(ctx context.Context, method, path string, in any) (json
 	}
 	if a.token != "" {
 		request.Header.Set("Authorization", "Bearer "+a.token)
+	}
+	return request, nil
+}
+
+// call sends one request and returns the body of its answer, which is JSON. An
+// answer that says no is an error.
+func (a *apiClient) call(ctx context.Context, method, path string, in any) (json.RawMessage, error) {
+	request, err := a.request(ctx, method, path, in)
+	if err != nil {
+		return nil, err
 	}
 	response, err := a.http.Do(request)
 	if err != nil {

@@ -54,6 +54,8 @@ func TestAPIRequests(t *testing.T) {
 		{"explain a.example", "GET /api/v1/explain?name=a.example"},
 		{"explain a+b&c.example aaaa --from 2001:db8::1 --to [2001:db8::2]:53",
 			"GET /api/v1/explain?from=2001%3Adb8%3A%3A1&name=a%2Bb%26c.example&to=%5B2001%3Adb8%3A%3A2%5D%3A53&type=AAAA"},
+		{"journal", "GET /api/v1/journal?limit=100"},
+		{"journal --name *.a+b&c --type A --since 10m --limit 5 --json", "GET /api/v1/journal?limit=5&name=%2A.a%2Bb%26c&since=10m&type=A"},
 		{"pep Get-AzureStackStampInformation", "GET /api/v1/stamp"},
 		{"pep Get-AzSDnsForwarder", "GET /api/v1/forwarders"},
 		{"pep Set-AzSDnsForwarder 192.0.2.1", "PUT /api/v1/forwarders"},
@@ -280,7 +282,7 @@ func TestVerbsSpeakToTheAPI(t *testing.T) {
 	}
 	slices.Sort(found)
 	want := []string{"custom-dns list", "custom-dns register", "custom-dns remove", "delegation", "explain",
-		"forwarder get", "forwarder reset", "forwarder set", "pep", "settings get", "settings set"}
+		"forwarder get", "forwarder reset", "forwarder set", "journal", "journal expect", "pep", "settings get", "settings set"}
 	if !slices.Equal(found, want) {
 		t.Errorf("verbs over the API are %q, want %q", found, want)
 	}

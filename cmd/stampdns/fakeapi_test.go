@@ -66,6 +66,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 	mux.HandleFunc("GET /api/v1/explain", f.explain)
 	mux.HandleFunc("GET /api/v1/delegation", f.delegation)
+	mux.HandleFunc("GET /api/v1/journal", f.journal)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests = append(f.requests, r.Method+" "+r.URL.RequestURI())
@@ -253,4 +254,32 @@ func (f *fakeAPI) explain(w http.ResponseWriter, r *http.Request) {
 "verdict":"forwarded","text":"contoso.com is forwarded to 192.168.1.1:53, which is up","steps":[
 {"plugin":"acl","decides":false,"text":"no rule is about this client"},
 {"plugin":"forward","decides":true,"text":"contoso.com is forwarded to 192.168.1.1:53, which is up\u001b[2J","facts":{"upstream":"192.168.1.1:53","rtt":"1.2ms"}}]}`))
+}
+
+// journal has two entries, of which the filter ns takes one; a server that sends more
+// than text is not trusted.
+func (f *fakeAPI) journal(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	for key := range q {
+		if !slices.Contains([]string{"resolver", "source", "name", "type", "path", "transport", "ns", "rcode", "fault", "since", "limit", "after"}, key) {
+			f.t.Errorf("the journal has no parameter %s", key)
+		}
+	}
+	if q.Get("path") == "nonsense" {
+		writeJSON(w, 400, apiError(`path "nonsense" is none of iterative, forwarded, direct`))
+		return
+	}
+	entries := []json.RawMessage{}
+	for i, ns := range []string{"ns01", "ns02"} {
+		if (q.Get("ns") == "" || q.Get("ns") == ns) && q.Get("after") != "x-8" {
+			entries = append(entries, json.RawMessage([]string{
+				`{"id":7,"time":"2026-01-02T15:04:05.678901234Z","ns":"ns01","source":"192.0.2.53:4242","resolver":"co\u001b[2J\u009brp","name":"x.blob.east.cloud.fabrikam.com.",` +
+					`"type":"A","zone":"","rd":false,"flags":[],"edns":null,"transport":"udp","rcode":"NOERROR","aa":true,"tc":false,"path":"iterative","took_us":12.53,"size":45,"answers":1}`,
+				`{"id":8,"time":"2026-01-02T15:04:06Z","ns":"ns02","source":"[2001:db8::53]:4242","resolver":"","name":"y\\007.example.",` +
+					`"type":"AAAA","zone":"","rd":true,"flags":["rd"],"edns":null,"transport":"tcp","rcode":"","aa":false,"tc":false,"path":"","took_us":1234.5,"size":0,"answers":0,"fault":{"rule":"r1","kind":"drop"},"one_in":4}`,
+			}[i]))
+		}
+	}
+	writeJSON(w, 200, map[string]any{"entries": entries, "more": false, "cursor": "x-8", "seen": 12, "recorded": 8, "sampled": true,
+		"sampled_from": "2026-01-02T15:04:06Z", "sampled_to": "2026-01-02T15:04:07Z", "oldest": "2026-01-02T15:04:05Z", "size": 100})
 }
