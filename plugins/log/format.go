@@ -117,6 +117,9 @@ func fields() map[string]field {
 		"duration": appendDuration,
 		"zone":     func(b []byte, e entry) []byte { return appendOr(b, e.zone, e.q.Zone != 0) },
 		"ns":       func(b []byte, e entry) []byte { return appendOr(b, e.ns, e.ns != "") },
+		"resolver": appendResolver,
+		"path":     func(b []byte, e entry) []byte { return appendOr(b, e.q.Path.String(), e.q.Path != server.PathUnknown) },
+		"fault":    appendFault,
 		">id":      func(b []byte, e entry) []byte { return appendInt(b, int(wire.ID(e.q.Packet))) },
 		">opcode":  func(b []byte, e entry) []byte { return appendInt(b, int(wire.Opcode(e.q.Packet))) },
 		">do":      func(b []byte, e entry) []byte { return strconv.AppendBool(b, e.q.EDNS.DO) },
@@ -132,6 +135,35 @@ func appendOr(b []byte, s string, ok bool) []byte {
 		return append(b, none)
 	}
 	return append(b, s...)
+}
+
+// appendResolver is the sender's name as the configuration gives it. It may be any
+// word there: see appendPlain.
+func appendResolver(b []byte, e entry) []byte {
+	if e.q.Resolver == nil {
+		return append(b, none)
+	}
+	return appendPlain(b, e.q.Resolver.Name)
+}
+
+// appendFault is the rule and the kind of a fault that was made on purpose.
+func appendFault(b []byte, e entry) []byte {
+	if e.q.Injected == nil {
+		return append(b, none)
+	}
+	return appendPlain(append(appendPlain(b, e.q.Injected.Rule), ':'), e.q.Injected.Kind)
+}
+
+// appendPlain appends s with a question mark for each octet that is not printable
+// ASCII.
+func appendPlain(b []byte, s string) []byte {
+	for _, c := range []byte(s) {
+		if c < ' ' || c >= 0x7f {
+			c = '?'
+		}
+		b = append(b, c)
+	}
+	return b
 }
 
 func appendTime(b []byte, e entry) []byte {

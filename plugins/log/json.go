@@ -24,6 +24,7 @@ func newObject() object {
 		{"type", "type", false}, {"class", "class", false}, {"size", "size", true}, {"do", ">do", true},
 		{"bufsize", ">bufsize", true}, {"rcode", "rcode", false}, {"rflags", ">rflags", false},
 		{"rsize", "rsize", true}, {"zone", "zone", false}, {"ns", "ns", false},
+		{"resolver", "resolver", false}, {"path", "path", false}, {"fault", "fault", false},
 	} {
 		o.members = append(o.members, member{m.name, known[m.field], m.literal})
 	}

@@ -116,6 +116,31 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// TestSender: who asked, by which path, and what was done on purpose is logged where
+// somebody told, and nothing of it can be taken for another line.
+func TestSender(t *testing.T) {
+	const format = `"{resolver} {path} {fault}"`
+	if lines := run(t, "log "+format, "a.example.org."); lines[0] != "- - -" {
+		t.Errorf("where nobody told: %q", lines)
+	}
+	for directive, want := range map[string]string{
+		"log " + format:           "co?rp iterative r1:servfail",
+		"log {\n format json\n }": `"resolver":"co?rp","path":"iterative","fault":"r1:servfail"`,
+	} {
+		var out output
+		told := servertest.Probe(true, func(q *server.Query) {
+			q.Resolver, q.Path = &server.Resolver{Name: "co\nrp"}, server.PathIterative
+			q.Injected = &server.Injection{Rule: "r1", Kind: "servfail"}
+		}, nil)
+		s := servertest.Start(t, ".:0 {\n probe\n "+directive+"\n answer\n}", told, plugin(&out), answers())
+		s.Ask("a.example.org.", dns.TypeA)
+		s.Stop()
+		if got := out.String(); !strings.Contains(got, want) || strings.Count(got, "\n") != 1 {
+			t.Errorf("%s: %q, want %s", directive, got, want)
+		}
+	}
+}
+
 func TestClasses(t *testing.T) {
 	names := []string{"a.example.org.", "n.example.org.", "e.example.org.", "r.example.org.", "s.example.org.", "d.example.org."}
 	for _, tc := range []struct{ class, want string }{
