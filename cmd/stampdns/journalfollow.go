@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"os"
 	"os/signal"
 	"strconv"
@@ -26,6 +26,9 @@ const (
 	followSilence = 45 * time.Second
 	followLine    = 1 << 20 // octets
 )
+
+// errSilent is a stream without a sign of life.
+var errSilent = errors.New("the server is silent")
 
 // errStreamEnded is the end of a stream, which comes with a reload of the server.
 var errStreamEnded = errors.New("the stream ended")
@@ -145,9 +148,9 @@ type stream struct {
 // follow connects and shows what comes, until the stream breaks: it never returns nil.
 func (s *stream) follow(ctx context.Context) error {
 	s.began = false
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	silence := time.AfterFunc(followSilence, cancel)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(followSilence, func() { cancel(errSilent) })
 	defer silence.Stop()
 	request, err := s.client.request(ctx, http.MethodGet, s.path, nil)
 	if err != nil {
@@ -174,15 +177,10 @@ func (s *stream) follow(ctx context.Context) error {
 	if err := s.read(lines, func() { silence.Reset(followSilence) }); err != nil {
 		return err
 	}
-	var broken *url.Error
-	switch err := lines.Err(); {
-	case err == nil:
-		return errStreamEnded
-	case errors.As(err, &broken):
-		return fmt.Errorf("%s: %w", s.client.base, broken.Err)
-	default:
-		return fmt.Errorf("%s: %w", s.client.base, err)
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("%s: %w", s.client.base, cmp.Or(context.Cause(ctx), err))
 	}
+	return errStreamEnded
 }
 
 // read reads events (HTML Living Standard section 9.2.6) and hands them on.

@@ -60,29 +60,27 @@ type ring struct {
 func (r *ring) record(q *server.Query, ns string) {
 	took := q.Took()
 	received := q.Received.UnixNano()
+	options := optionBits(q.EDNS.Options) // their number is the client's: not under the lock
 	r.mu.Lock()
 	oneIn := r.admit(received, q)
 	if oneIn > 0 {
 		s := &r.slots[r.count%uint64(len(r.slots))]
 		s.id = r.ids.Add(1)
-		s.received, s.took, s.oneIn, s.ns = received, took, oneIn, ns
+		s.received, s.took, s.oneIn, s.ns, s.options = received, took, oneIn, ns, options
 		s.fill(q)
 		r.count++
 	}
 	r.mu.Unlock()
 }
 
-// fill copies the facts of a query.
+// fill copies the facts of a query that are in fields of it.
 func (s *slot) fill(q *server.Query) {
 	s.source, s.resolver, s.fault = q.Remote, q.Resolver, q.Injected
 	s.zone, s.qtype, s.class = q.Zone, q.Type, q.Class
 	s.transport, s.path = q.Transport, q.Path
 	s.query = wire.Flags(q.Packet)
 	s.edns, s.do = q.EDNS.Present, q.EDNS.DO
-	s.ednsSize, s.ednsVersion, s.options = q.EDNS.Size, q.EDNS.Version, 0
-	if len(q.EDNS.Options) > 0 {
-		s.options = optionBits(q.EDNS.Options)
-	}
+	s.ednsSize, s.ednsVersion = q.EDNS.Size, q.EDNS.Version
 	s.nameLen = 0
 	if q.QuestionEnd > wire.HeaderLen {
 		s.nameLen = uint8(copy(s.name[:], q.Packet[wire.HeaderLen:q.QuestionEnd-4]))
