@@ -20,6 +20,7 @@ import (
 	"github.com/stampdns/stampdns/plugins/log"
 	"github.com/stampdns/stampdns/plugins/nsid"
 	"github.com/stampdns/stampdns/plugins/pprof"
+	"github.com/stampdns/stampdns/plugins/probe"
 	"github.com/stampdns/stampdns/plugins/prometheus"
 	"github.com/stampdns/stampdns/plugins/ready"
 	"github.com/stampdns/stampdns/plugins/reload"
@@ -53,6 +54,8 @@ func All(version string) []server.Plugin {
 		stamp.Plugin(),
 		file.Plugin(),
 		auto.Plugin(),
+		probe.Plugin(),
+		probe.Answers(),
 		authority.Plugin(),
 		// Names that are not ours.
 		forward.Gate(),

@@ -16,13 +16,13 @@ import (
 	"github.com/stampdns/stampdns/server/servertest"
 )
 
-// gateName is a handler that is a part of another plugin and has no page.
-const gateName = "forward gate"
+// isPart says whether a handler is a part of another plugin and has no page.
+func isPart(name string) bool { return name == "forward gate" || name == "probe answers" }
 
 // TestList looks at the list itself.
 func TestList(t *testing.T) {
 	const want = "bind bufsize reload health ready pprof state api delegation journal prometheus log errors nsid | " +
-		"acl stamp file auto authority forward gate cache forward"
+		"acl stamp file auto probe probe answers authority forward gate cache forward"
 	var names []string
 	gate := false
 	for _, p := range plugins.All("test") {
@@ -33,7 +33,7 @@ func TestList(t *testing.T) {
 		if p.Observer && gate {
 			t.Errorf("%s observes behind the server's own checks", p.Name)
 		}
-		if p.Implicit != (p.Name == "authority" || p.Name == gateName) {
+		if p.Implicit != (p.Name == "authority" || isPart(p.Name)) {
 			t.Errorf("%s: implicit is %v", p.Name, p.Implicit)
 		}
 		if !p.Implicit && !strings.HasPrefix(p.Usage, p.Name) {
@@ -51,7 +51,7 @@ func TestList(t *testing.T) {
 func TestPages(t *testing.T) {
 	pages := readmes(t)
 	for _, p := range plugins.All("test") {
-		if p.Name == gateName {
+		if isPart(p.Name) {
 			continue
 		}
 		page, ok := pages[p.Name]

@@ -40,7 +40,7 @@ type Step struct {
 	// Decides says that the query goes no further; Verdict is how it ends then.
 	Decides bool   `json:"decides"`
 	Verdict string `json:"-"`
-	// Text is one plain sentence.
+	// Text is one plain sentence. A step without text is left out.
 	Text string `json:"text"`
 	// Facts are what the sentence says, for programs: keys in lower case with
 	// underscores, names in presentation form with their last dot.
@@ -252,6 +252,9 @@ func (c *chain) explain(q *Query, block string) []Step {
 			continue
 		}
 		step := h.Explain(q)
+		if step.Text == "" {
+			continue
+		}
 		steps = append(steps, step)
 		if step.Decides {
 			return steps
