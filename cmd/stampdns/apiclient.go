@@ -280,6 +280,14 @@ func (a *apiClient) call(ctx context.Context, method, path string, in any) (json
 	return text, nil
 }
 
+// refusal is an error that the server tells of in its own words.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+
 // isJSON says whether the server calls its answer JSON.
 func isJSON(response *http.Response) bool {
 	media, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
@@ -309,7 +317,7 @@ func (a *apiClient) refused(response *http.Response, body []byte) error {
 	case status == http.StatusBadRequest && said.Error != "":
 		return usagef("%s", said.Error)
 	case said.Error != "":
-		return errors.New(said.Error)
+		return &refusal{status, said.Error}
 	case status < 400:
 		return fmt.Errorf("%s sends us on to %q: give that as --api if it is a stampdns", a.base, response.Header.Get("Location"))
 	case strings.Contains(string(body), "HTTP request to an HTTPS server"):

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/stampdns/stampdns/zones/stamp"
 )
 
 // fakeAPI answers as the API of a server does, and is strict about how it is
@@ -26,6 +28,11 @@ type fakeAPI struct {
 	custom     map[string][]string
 	rootHint   bool
 	requests   []string // "METHOD PATH BODY"
+
+	// sample says that the stamp is the sample stamp, and not one that is all corners.
+	sample bool
+	// seen are the nonces that queries came for: the name server of each.
+	seen sync.Map
 }
 
 // newFakeAPI is an API with two DNS forwarders and a conditional one from its
@@ -60,6 +67,15 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.HandleFunc("GET /api/v1/settings", f.getSettings)
 	mux.HandleFunc("PATCH /api/v1/settings", f.patchSettings)
 	mux.HandleFunc("GET /api/v1/stamp", func(w http.ResponseWriter, _ *http.Request) {
+		if f.sample {
+			usual := stamp.Default()
+			info, err := usual.Info()
+			if err != nil {
+				f.t.Error(err)
+			}
+			writeJSON(w, 200, json.RawMessage(info))
+			return
+		}
 		writeJSON(w, 200, json.RawMessage(`{"RegionName":"east","NumberOfNodes":4,"HardwareInfo":{},`+
 			`"EmergencyConsoleIPAddresses":["198.51.100.224","198.51.100.225"],`+
 			`"AdminExternalEndpoints":{"AdminPortal":"https://adminportal.east.cloud.fabrikam.com/","Hosts":["a","b"]},"CloudName":null}`))
@@ -67,10 +83,11 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.HandleFunc("GET /api/v1/explain", f.explain)
 	mux.HandleFunc("GET /api/v1/delegation", f.delegation)
 	mux.HandleFunc("GET /api/v1/journal", f.journal)
+	mux.HandleFunc("POST /api/v1/probes/{nonce}/confirm", f.confirm)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests = append(f.requests, r.Method+" "+r.URL.RequestURI())
-	hasBody := r.Method == http.MethodPut || r.Method == http.MethodPatch
+	hasBody := r.Method == http.MethodPut || r.Method == http.MethodPatch || r.Method == http.MethodPost
 	switch {
 	case f.token != "" && r.Header.Get("Authorization") != "Bearer "+f.token:
 		writeJSON(w, 401, apiError("no token, or a wrong one: send Authorization: Bearer TOKEN"))
@@ -282,4 +299,34 @@ func (f *fakeAPI) journal(w http.ResponseWriter, r *http.Request) {
 	}
 	writeJSON(w, 200, map[string]any{"entries": entries, "more": false, "cursor": "x-8", "seen": 12, "recorded": 8, "sampled": true,
 		"sampled_from": "2026-01-02T15:04:06Z", "sampled_to": "2026-01-02T15:04:07Z", "oldest": "2026-01-02T15:04:05Z", "size": 100})
+}
+
+func (f *fakeAPI) confirm(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Result   string  `json:"result"`
+		Resolver string  `json:"resolver_address"`
+		Source   string  `json:"answer_source"`
+		RCode    string  `json:"rcode"`
+		NS       string  `json:"ns"`
+		Latency  float64 `json:"latency_ms"`
+	}
+	if !f.readBody(w, r, &body) {
+		return
+	}
+	if _, err := netip.ParseAddrPort(body.Resolver); err != nil || body.Result != "confirmed" && body.Result != "failed" || body.Latency < 0 {
+		f.t.Errorf("%s: %+v", r.URL, body)
+	}
+	nonce := r.PathValue("nonce")
+	ns, ok := f.seen.Load(nonce)
+	if !ok {
+		writeJSON(w, 404, apiError("no query for this nonce came here"))
+		return
+	}
+	if body.Result == "confirmed" && (body.NS != ns || body.RCode != "NOERROR" || body.Source != body.Resolver) {
+		f.t.Errorf("%s: %+v, want %s", r.URL, body, ns)
+	}
+	writeJSON(w, 200, map[string]any{"nonce": nonce, "queries": 1, "confirmed": []any{}, "sightings": []any{map[string]any{
+		"time": "2026-01-02T03:04:05.678Z", "ns": ns, "source": "192.0.2.53:40000", "resolver": "corp", "path": "iterative", "rd": false,
+		"transport": "udp", "edns": "none", "case": "lower", "type": "TXT", "name": nonce + ".probe.",
+	}}})
 }

@@ -21,7 +21,8 @@ import (
 //	stampdns ARG…         run the command; it must exit 0
 //	exit N stampdns ARG…  the same, and it must exit N
 //	env NAME=VALUE        set a variable for the commands below
-//	api                   set STAMPDNS_API to an API of the test's own
+//	api [sample]          set STAMPDNS_API to an API of the test's own
+//	resolver KIND         set STAMPDNS_RESOLVER to a resolver of the test's own
 //	stdin FILE            give FILE to the next command
 //	stdout REGEXP         the last command's stdout must match (! stdout: must not)
 //	stderr REGEXP         the same for stderr
@@ -65,6 +66,7 @@ type script struct {
 	at             string // the line, for messages
 	env            []string
 	stdin          []byte
+	api            *fakeAPI // the last one
 	stdout, stderr bytes.Buffer
 }
 
@@ -78,7 +80,11 @@ func (s *script) step(args []string) {
 	case "env":
 		s.set(args[1])
 	case "api":
-		s.set("STAMPDNS_API=" + newFakeAPI(s.t, "").serve())
+		s.api = newFakeAPI(s.t, "")
+		s.api.sample = len(args) > 1
+		s.set("STAMPDNS_API=" + s.api.serve())
+	case "resolver":
+		s.set("STAMPDNS_RESOLVER=" + serveResolver(s.t, args[1], s.api))
 	case "stdin":
 		s.stdin = s.read(args[1])
 	case "exit":

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -51,6 +52,13 @@ func TestOperatePage(t *testing.T) {
 	for _, line := range lines {
 		words := shellWords(strings.TrimSpace(line))
 		before := len(api.asked())
+		if i := slices.Index(words, "--resolver"); words[1] == "probe" && i > 0 {
+			words[i+1] = serveResolver(t, "delegated", api)
+			if code, stdout, stderr := runAgainst([]string{"STAMPDNS_API=" + base}, words[1:]...); code != exitOK || len(api.asked()) == before {
+				t.Errorf("%s\nexits with %d, asks the API %d times: %s%s", line, code, len(api.asked())-before, stdout, stderr)
+			}
+			continue
+		}
 		if words[0] == "curl" {
 			curl(t, base, words[1:])
 		} else if code, _, stderr := runAgainst([]string{"STAMPDNS_API=" + base}, words[1:]...); code != exitOK {
