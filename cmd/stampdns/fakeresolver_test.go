@@ -73,6 +73,8 @@ func (f *fakeResolver) answer(r *dns.Msg, n int64, nonce, zone string, stream bo
 		path, r.Authoritative = "forwarded", true
 	case "unknown":
 		path = "direct"
+	case "translated":
+		path, r.Authoritative, r.RecursionAvailable = "direct", true, false
 	case "cached":
 		ttl = 300
 	case "other-nonce":

@@ -111,7 +111,8 @@ func (p *probeFlags) target() (netip.AddrPort, error) {
 	}
 	option := p.command.origin(p.cmd, "resolver")
 	switch {
-	case p.resolver == "":
+	case p.resolver == "", option != "--resolver" && strings.Contains(p.resolver, "="):
+		// What has a = in it is for serve, which may have the same variable.
 		return netip.AddrPort{}, usagef("whom to ask is missing: give --resolver ADDRESS")
 	case p.tries < 1 || p.tries > mostProbes:
 		return netip.AddrPort{}, usagef("%s %d: want a number from 1 to %d", p.command.origin(p.cmd, "tries"), p.tries, mostProbes)

@@ -2,9 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"net/netip"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/miekg/dns"
 )
 
 // TestProbeTheStamp asks a served stamp itself, whose API then knows of it.
@@ -26,7 +30,7 @@ func TestProbeTheStamp(t *testing.T) {
 	}
 	for _, z := range report.Zones {
 		for _, try := range z.Tries {
-			if try.Way != "asked the stamp itself" || try.NS != "ns02" || len(try.Sightings) != 1 || try.Sightings[0].Source != try.Source || len(try.Notes) != 0 {
+			if try.Way != "the stamp itself, with no resolver between" || try.NS != "ns02" || len(try.Sightings) != 1 || try.Sightings[0].Source != try.Source || len(try.Notes) != 0 {
 				t.Errorf("%+v", try)
 			}
 		}
@@ -35,4 +39,39 @@ func TestProbeTheStamp(t *testing.T) {
 		!regexp.MustCompile(`(?m)^elsewhere\.example: not reached: REFUSED: what answers is no resolver .*; the stamp did not see the query$`).MatchString(stdout) {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
+}
+
+// FuzzProbeAnswer judges what a resolver may send: nothing of it gets to the terminal
+// that is more than text, and only the nonce that was asked for is a proof.
+func FuzzProbeAnswer(f *testing.F) {
+	z, err := parseProbeZone("a.example")
+	if err != nil {
+		f.Fatal(err)
+	}
+	const nonce = "k3v9x2m7q1aa"
+	m := new(dns.Msg).SetQuestion(probeName(nonce, z), dns.TypeTXT)
+	for _, kind := range []string{"delegated", "forwarding", "cached", "other-nonce", "wildcard", "alias", "question", "empty", "referral", "nodata=a.example.", "nxdomain=.", "rcode=SERVFAIL"} {
+		r := new(dns.Msg).SetReply(m)
+		(&fakeResolver{t: f, kind: kind}).answer(r, 1, nonce, "a.example.", false)
+		raw, err := r.Pack()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		r := new(dns.Msg)
+		if r.Unpack(raw) != nil {
+			return
+		}
+		try := &probeTry{Nonce: nonce, answered: true, RCode: rcodeName(r)}
+		try.judge(m, r, z, netip.AddrPort{})
+		if try.Reached && (txtOf(r) == nil || !strings.EqualFold(parseFacts(txtOf(r))["nonce"], nonce)) {
+			t.Errorf("taken for a proof:\n%v", r)
+		}
+		text := strings.Join(append(try.Notes, try.Text, try.Way, try.NS, try.Source, try.Path, try.Case, try.EDNS, try.RCode), " ")
+		if try.Text == "" || text != printable(text) {
+			t.Errorf("not fit for a terminal: %q", text)
+		}
+	})
 }

@@ -172,12 +172,14 @@ func (t *probeTry) reached(r *dns.Msg, txt *dns.TXT, facts map[string]string, fr
 	} {
 		*to = printable(facts[key])
 	}
-	own := t.Source == from.String()
+	// Who asks the stamp through a translated address is told by the flags: what
+	// resolves for others says so (RA), whether or not it passes AA on.
+	own := t.Source == from.String() || r.Authoritative && !r.RecursionAvailable
 	switch {
+	case own:
+		t.Way = "the stamp itself, with no resolver between"
 	case t.Path == "iterative":
 		t.Way = "delegation (or a stub zone)"
-	case own:
-		t.Way = "asked the stamp itself"
 	default:
 		t.Way = "forwarding"
 	}
@@ -228,7 +230,7 @@ func refusedText(r *dns.Msg, z wire.Name) string {
 		}
 		by := fmt.Sprintf("NXDOMAIN of zone %s, whose name server is %s", shownZone(soa.Hdr.Name), printable(bare(soa.Ns)))
 		if owner, err := wire.ParseName(soa.Hdr.Name); err == nil && owner.Within(z) {
-			return by + ": it has no probes (turned off, or the zone is signed), or is not the stamp"
+			return by + ": it has no probes (turned off, or the zone is signed or has data there), or is not the stamp"
 		}
 		return fmt.Sprintf("%s: %s is not delegated there, and the resolver has no other way to it", by, zone)
 	case dns.RcodeServerFailure:
