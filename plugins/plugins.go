@@ -22,6 +22,7 @@ import (
 	"github.com/stampdns/stampdns/plugins/pprof"
 	"github.com/stampdns/stampdns/plugins/probe"
 	"github.com/stampdns/stampdns/plugins/prometheus"
+	"github.com/stampdns/stampdns/plugins/proxyproto"
 	"github.com/stampdns/stampdns/plugins/ready"
 	"github.com/stampdns/stampdns/plugins/reload"
 	"github.com/stampdns/stampdns/plugins/stamp"
@@ -36,6 +37,7 @@ func All(version string) []server.Plugin {
 		// What the block is, before any handler.
 		bind.Plugin(),
 		bufsize.Plugin(),
+		proxyproto.Plugin(),
 		reload.Plugin(),
 		health.Plugin(),
 		ready.Plugin(),

@@ -16,12 +16,12 @@ func (b *Block) ServerLabels() []string {
 	return labels
 }
 
-// Server is the index in Block.ServerLabels of the address that the query was
-// sent to.
+// Server is the index in Block.ServerLabels of the address of ours that the query
+// came to, also where it came by a proxy.
 func (q *Query) Server() int {
 	binds := q.chain.block.Binds
 	if len(binds) > 1 {
-		to := q.Local.Addr()
+		to := q.arrival()
 		for i, a := range binds {
 			if a == to {
 				return i

@@ -101,6 +101,11 @@ func (l *lab) plugins() []Plugin {
 			return nil, err
 		})},
 		{Name: "servers", Setup: args(setupServers)},
+		{Name: "proxies", Setup: args(func(d *Directive, a []string) (Handler, error) {
+			networks, err := d.Networks(a)
+			d.Block.Proxies = networks
+			return nil, err
+		})},
 		{Name: "mount", Setup: args(l.mount)},
 		{Name: "check", Setup: args(l.check)},
 		{Name: "keep", Setup: args(func(d *Directive, a []string) (Handler, error) {
@@ -117,6 +122,9 @@ func (l *lab) plugins() []Plugin {
 		{Name: "big", Setup: args(setupBig)},
 		{Name: "where", Setup: args(func(*Directive, []string) (Handler, error) {
 			return handler{in: where}, nil
+		})},
+		{Name: "who", Setup: args(func(*Directive, []string) (Handler, error) {
+			return handler{in: who}, nil
 		})},
 		{Name: "say", Usage: "say TEXT", Setup: args(func(d *Directive, a []string) (Handler, error) {
 			if len(a) != 1 {
@@ -249,6 +257,13 @@ func setupBig(_ *Directive, args []string) (Handler, error) {
 // where answers with what the server knows of the query's way.
 func where(q *Query) Verdict {
 	appendTXT(q, fmt.Sprintf("%s %s [%s]", q.Transport, q.Local.Addr(), q.Block().NSLabels()[q.NS]))
+	return Answered
+}
+
+// who answers with the addresses that a query came from and was sent to, the name
+// server, and the listener.
+func who(q *Query) Verdict {
+	appendTXT(q, fmt.Sprintf("%s > %s [%s] %d", q.Remote, q.Local, q.Block().NSLabels()[q.NS], q.Server()))
 	return Answered
 }
 

@@ -26,6 +26,7 @@ func (q *Query) Fork() *Query {
 	}
 	f.Transport, f.Worker, f.Received = q.Transport, q.Worker, time.Now()
 	f.Local, f.Remote, f.NS = q.Local, q.Remote, q.NS
+	f.relayed, f.door = q.relayed, q.door
 	f.truncated = false
 	f.chain, f.floor, f.forked, f.done = q.chain, at, true, endFork
 	gen.enter(f.Worker, 1)

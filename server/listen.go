@@ -120,6 +120,7 @@ type listener struct {
 	udp      []*udpSocket
 	tcp      *tcpListener
 	counters []counters // by worker
+	proxyLog throttle
 	reading  sync.WaitGroup
 }
 

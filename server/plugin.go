@@ -48,6 +48,10 @@ type Block struct {
 	// servers apart, in order. Where none matches, the n-th of Binds is the n-th
 	// name server.
 	NameServers []NameServer
+	// Proxies are the senders that must put a PROXY header, version 2, before each
+	// datagram and at the beginning of each connection; nobody else may. Blocks that
+	// listen at one address have them together.
+	Proxies Networks
 	// UDPSize is the largest UDP reply of the block, DefaultUDPSize at first; it
 	// is kept between MinUDPSize and MaxUDPSize.
 	UDPSize int

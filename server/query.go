@@ -56,7 +56,8 @@ type Query struct {
 
 	Transport Transport
 	// Local is the address and port the query was sent to, Remote its sender;
-	// IPv4 is never in mapped form.
+	// IPv4 is never in mapped form. Of a query that came by a proxy with a PROXY
+	// header (Block.Proxies), they are those at the proxy.
 	Local, Remote netip.AddrPort
 	// NS says which name server Local is: an index into Block.NSLabels.
 	NS uint8
@@ -101,6 +102,10 @@ type Query struct {
 	done     func(*Query) // sends a query that was pending
 	peer     udpPeer
 	clock    *batchClock // nil: time.Now
+	// relayed is set where Local and Remote are from a PROXY header; door is the
+	// address of ours that the proxy sent the query to.
+	relayed bool
+	door    netip.Addr
 	// truncated is set where the datagram was longer than the buffer.
 	truncated bool
 	// tainted is set once a handler panicked: nobody knows who still holds the

@@ -22,6 +22,8 @@ type router struct {
 	fallback route
 	// wildcard listeners learn the name server from each query's destination.
 	wildcard bool
+	// proxies must send a PROXY header; nil: there are none.
+	proxies Networks
 }
 
 // route is a chain, with the name server that the listener's address stands for.
@@ -33,7 +35,7 @@ type route struct {
 // router makes the router of the listener at key from the blocks that listen
 // there; there is at least one.
 func (g *generation) router(key listenKey) *router {
-	r := &router{gen: g, zones: make(map[string]route), wildcard: key.wildcard()}
+	r := &router{gen: g, zones: make(map[string]route), wildcard: key.wildcard(), proxies: g.proxies(key)}
 	for _, b := range g.blocks {
 		if !b.listensAt(key) {
 			continue
@@ -50,12 +52,18 @@ func (g *generation) router(key listenKey) *router {
 	return r
 }
 
-// route sets the chain of q and the name server it was sent to.
+// route sets the chain of q and the name server it was sent to. What the client
+// asked of a proxy tells more than what the proxy asked.
 func (r *router) route(q *Query) {
 	to := r.find(q.Name, q.Type)
 	q.chain, q.NS = to.chain, to.ns
 	if r.wildcard {
-		q.NS = to.chain.block.nameServer(q.Local.Addr())
+		q.NS = to.chain.block.nameServer(q.arrival())
+	}
+	if q.relayed {
+		if ns := to.chain.block.nameServer(q.Local.Addr()); int(ns) <= len(to.chain.block.NameServers) {
+			q.NS = ns
+		}
 	}
 }
 

@@ -119,6 +119,7 @@ func (s *Server) query() *Query { return s.pool.Get().(*Query) }
 // buffer is not the common one.
 func (s *Server) release(q *Query) {
 	q.done, q.Packet, q.chain, q.fault, q.clock = nil, nil, nil, nil, nil
+	q.relayed = false
 	if !q.tainted && len(q.in) == inSize {
 		s.pool.Put(q)
 	}

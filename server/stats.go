@@ -12,7 +12,11 @@ type counters struct {
 	receiveErrors atomic.Uint64 // failed reads
 	truncated     atomic.Uint64 // datagrams longer than the buffer
 	sendErrors    atomic.Uint64 // replies that could not be sent
-	_             [40]byte
+	// Datagrams and connections of proxies, by their PROXY header.
+	proxied        atomic.Uint64
+	proxyMissing   atomic.Uint64
+	proxyMalformed atomic.Uint64
+	_              [16]byte
 }
 
 // collector shows what the server itself counts, and the Corefile in use. Every
@@ -49,13 +53,19 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	receive := metricDesc("udp_receive_errors_total", "Failed reads from UDP sockets.", "server")
 	truncated := metricDesc("udp_truncated_total", "Datagrams that were longer than any query.", "server")
 	sends := metricDesc("udp_send_errors_total", "Replies over UDP that could not be sent.", "server")
+	headers := metricDesc("proxy_protocol_headers_total", "PROXY headers that were read.", "server")
+	rejected := metricDesc("proxy_protocol_rejected_total",
+		"Datagrams dropped and connections closed for want of a sound PROXY header.", "server", "reason")
 	for _, l := range s.open() {
-		var sum struct{ receive, truncated, send uint64 }
+		var sum struct{ receive, truncated, send, proxied, missing, malformed uint64 }
 		for i := range l.counters {
 			n := &l.counters[i]
 			sum.receive += n.receiveErrors.Load()
 			sum.truncated += n.truncated.Load()
 			sum.send += n.sendErrors.Load()
+			sum.proxied += n.proxied.Load()
+			sum.missing += n.proxyMissing.Load()
+			sum.malformed += n.proxyMalformed.Load()
 		}
 		label := l.key.String()
 		count, total := l.tcp.count()
@@ -64,5 +74,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		send(receive, prometheus.CounterValue, float64(sum.receive), label)
 		send(truncated, prometheus.CounterValue, float64(sum.truncated), label)
 		send(sends, prometheus.CounterValue, float64(sum.send), label)
+		if l.router.Load().proxies != nil {
+			send(headers, prometheus.CounterValue, float64(sum.proxied), label)
+			send(rejected, prometheus.CounterValue, float64(sum.missing), label, "missing")
+			send(rejected, prometheus.CounterValue, float64(sum.malformed), label, "malformed")
+		}
 	}
 }

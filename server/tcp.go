@@ -116,7 +116,7 @@ func (t *tcpListener) admit(conn *net.TCPConn) {
 		remote: unmap(addrPort(conn.RemoteAddr())),
 		buf:    make([]byte, smallBuffer),
 	}
-	c.client = clientOf(c.remote.Addr())
+	c.client, c.proxied = clientOf(c.remote.Addr()), t.on.fromProxy(c.remote.Addr())
 	c.changed.L = &c.mu
 	c.done = c.finish
 	t.mu.Lock()

@@ -44,6 +44,9 @@ type tcpConn struct {
 	conn          *net.TCPConn
 	local, remote netip.AddrPort
 	client        netip.Prefix // as clientOf has it
+	proxied       bool         // it must begin with a PROXY header
+	relayed       bool         // as in Query, with door
+	door          netip.Addr
 	worker        int
 	place         *list.Element // in the listener's list; its lock guards it
 	active        atomic.Int32  // queries under way, and 1 while answering
@@ -68,6 +71,9 @@ type tcpConn struct {
 func (c *tcpConn) serve() {
 	defer c.on.remove(c)
 	defer c.conn.Close()
+	if c.proxied && (!c.header() || c.have > 0 && !c.answer()) {
+		return
+	}
 	for c.read() {
 		if !c.answer() {
 			return
@@ -163,6 +169,7 @@ func (c *tcpConn) query(message []byte) bool {
 	q.Packet = q.in[:copy(q.in, message)]
 	q.Transport, q.Worker, q.Received = TCP, c.worker, time.Now()
 	q.Local, q.Remote, q.done = c.local, c.remote, c.done
+	q.relayed, q.door = c.relayed, c.door
 	r := l.enter(c.worker, 1)
 	v := s.serve(r, q)
 	if v == Pending {

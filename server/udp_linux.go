@@ -229,7 +229,7 @@ func (s *udpSocket) serve(n int) {
 	now, done := s.clock.start(n), n
 	for i := range n {
 		q := s.slots[i]
-		if !s.take(i, now) {
+		if !s.take(i, now) || r.proxies != nil && !l.unwrap(r, q) {
 			continue
 		}
 		switch l.server.serve(r, q) {
@@ -258,7 +258,7 @@ func (s *udpSocket) serve(n int) {
 func (s *udpSocket) take(i int, now time.Time) bool {
 	q, m := s.slots[i], &s.in[i]
 	q.Packet = q.in[:min(int(m.length), len(q.in))]
-	q.Received = now
+	q.Received, q.relayed = now, false
 	q.truncated = m.header.Flags&unix.MSG_TRUNC != 0
 	if q.truncated {
 		s.counters.truncated.Add(1)

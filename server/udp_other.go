@@ -5,6 +5,7 @@ package server
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,8 +21,8 @@ type udpSocket struct {
 	finished func(*Query)
 }
 
-// udpPeer is empty: Query.Remote says all that a reply needs.
-type udpPeer struct{}
+// udpPeer is where a query came from, which Query.Remote need not be.
+type udpPeer struct{ addr netip.AddrPort }
 
 // shareable has nothing to do: only Linux spreads queries over many sockets.
 func shareable(_, _ string, _ syscall.RawConn) error { return nil }
@@ -53,7 +54,12 @@ func (s *udpSocket) loop() {
 		}
 		failures = 0
 		q.Packet, q.Remote, q.Received = q.in[:n], unmap(remote), time.Now()
+		q.Local, q.peer.addr, q.relayed = s.listener.bound, q.Remote, false
 		r := s.listener.enter(0, 1)
+		if r.proxies != nil && !s.listener.unwrap(r, q) {
+			r.gen.leave(0, 1)
+			continue
+		}
 		switch s.listener.server.serve(r, q) {
 		case Pending:
 			q = s.take()
@@ -72,12 +78,11 @@ func (s *udpSocket) loop() {
 func (s *udpSocket) take() *Query {
 	q := s.listener.server.query()
 	q.Transport, q.Worker, q.done = UDP, 0, s.finished
-	q.Local = s.listener.bound
 	return q
 }
 
 func (s *udpSocket) send(q *Query) {
-	if _, _, err := s.conn.WriteMsgUDPAddrPort(q.Reply, nil, q.Remote); err != nil {
+	if _, _, err := s.conn.WriteMsgUDPAddrPort(q.Reply, nil, q.peer.addr); err != nil {
 		s.counters.sendErrors.Add(1)
 	}
 }
