@@ -41,6 +41,7 @@ func missing() []error {
 	commands := []string{
 		"ip", "named", "named-checkzone", "unbound", "nsd", "nsd-checkzone",
 		"knotd", "kzonecheck", "kdig", "dig",
+		"dnsdist", "fstrm_capture", "dnstap-read",
 	}
 	for _, command := range commands {
 		if _, err := exec.LookPath(command); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/stampdns/stampdns/plugins/bufsize"
 	"github.com/stampdns/stampdns/plugins/cache"
 	"github.com/stampdns/stampdns/plugins/delegation"
+	"github.com/stampdns/stampdns/plugins/dnstap"
 	"github.com/stampdns/stampdns/plugins/errors"
 	"github.com/stampdns/stampdns/plugins/file"
 	"github.com/stampdns/stampdns/plugins/forward"
@@ -47,6 +48,7 @@ func All(version string) []server.Plugin {
 		// Observers: in front of the server's own checks.
 		delegation.Plugin(),
 		journal.Plugin(),
+		dnstap.Plugin(version),
 		prometheus.Plugin(version),
 		log.Plugin(),
 		errors.Plugin(),
