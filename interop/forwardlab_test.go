@@ -201,12 +201,18 @@ func (f *forwardLab) operate(t *testing.T, line string) string {
 	return output(t, "ip", args...)
 }
 
-// metric is the sum of a metric of the stamp's name server over all its labels that
-// have the text.
+// metric is host.metric of the stamp's name server.
 func (f *forwardLab) metric(t *testing.T, name, labels string) float64 {
 	t.Helper()
+	return f.ns01.metric(t, name, labels)
+}
+
+// metric is the sum of a metric of the stampdns on the host over all its labels that
+// have the text.
+func (h *host) metric(t *testing.T, name, labels string) float64 {
+	t.Helper()
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
-		err = f.ns01.inside(func() (err error) {
+		err = h.inside(func() (err error) {
 			conn, err = new(net.Dialer).DialContext(ctx, network, addr)
 			return err
 		})

@@ -2,7 +2,6 @@ package dnstap
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,6 +113,18 @@ func (c *collectorAt) next() tapped {
 	}
 }
 
+// end is how the next stream to end did: nil for STOP.
+func (c *collectorAt) end() error {
+	c.t.Helper()
+	select {
+	case err := <-c.ends:
+		return err
+	case <-time.After(servertest.Patience):
+		c.t.Fatal("the stream does not end")
+		return nil
+	}
+}
+
 // answering are the plugins of the tests: dnstap, name servers, and answers by the
 // first label of the name.
 func answering() []server.Plugin {
@@ -200,7 +212,7 @@ func TestMessages(t *testing.T) {
 		t.Errorf("after a dropped query: %+v", m)
 	}
 	s.Stop()
-	if err := <-c.ends; err != nil {
+	if err := c.end(); err != nil {
 		t.Errorf("the stream ended with %v, want STOP", err)
 	}
 }
@@ -225,8 +237,9 @@ func TestOptions(t *testing.T) {
 		s := servertest.Start(t, ".:0 {\n "+text+"\n answer\n}", answering()...)
 		s.Ask("a.example.org.", dns.TypeA)
 		s.Ask("far.example.org.", dns.TypeA)
+		s.WaitLog("dnstap output is open")
 		s.Stop()
-		if err := <-c.ends; err != nil {
+		if err := c.end(); err != nil {
 			t.Fatal(err)
 		}
 		var kinds []uint64
@@ -237,6 +250,7 @@ func TestOptions(t *testing.T) {
 				t.Errorf("%s: by %s/%s", tc.text, m.identity, m.version)
 			}
 		}
+		slices.Sort(kinds) // queries that different workers had may change places
 		if fmt.Sprint(kinds) != fmt.Sprint(tc.kinds) {
 			t.Errorf("%s: types %v, want %v", tc.text, kinds, tc.kinds)
 		}
@@ -269,7 +283,7 @@ func TestCollectorRestarts(t *testing.T) {
 			}
 		}
 		c.close()
-		<-c.ends
+		c.end()
 		connected(0)
 	}
 	if got, _ := metric(t, metrics, "stampdns_dnstap_dropped_total"); got != 0 {
@@ -301,7 +315,7 @@ func TestReloadKeepsOutput(t *testing.T) {
 	if err := s.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-c.ends; err != nil {
+	if err := c.end(); err != nil {
 		t.Errorf("without the directive the stream ends with %v, want STOP", err)
 	}
 }
@@ -473,43 +487,4 @@ func metric(t *testing.T, g prometheus.Gatherer, name string) (value float64, ou
 	}
 	t.Fatalf("no metric %s with one series", name)
 	return 0, ""
-}
-
-func TestWrongConfiguration(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "s")
-	collect(t, "unix", socket)
-	for _, tc := range []struct{ text, want string }{
-		{"dnstap", "dnstap takes 1 to 2 arguments"},
-		{"dnstap a.tap whole", "only full may follow"},
-		{"dnstap tls://127.0.0.1:6000", "tls:// is not supported"},
-		{"dnstap tcp://127.0.0.1", "no address of a collector"},
-		{"dnstap tcp://:6000", "no address of a collector"},
-		{"dnstap unix://", "has no path"},
-		{"dnstap " + socket, "is a socket: write unix://" + socket},
-		{"dnstap /", "is no file"},
-		{"dnstap a.tap\n dnstap a.tap", "stands twice"},
-		{"dnstap a.tap {\n identity\n}", "identity takes at least one argument"},
-		{"dnstap a.tap {\n version " + strings.Repeat("x", 256) + "\n}", "256 octets long"},
-		{"dnstap a.tap {\n message_types AUTH\n}", `unknown message type "AUTH"`},
-		{"dnstap a.tap {\n extra x\n}", `unknown property "extra"`},
-	} {
-		_, err := servertest.Try(t, ".:0 {\n "+tc.text+"\n}", Plugin(""))
-		if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "Corefile:") {
-			t.Errorf("%q: error %v, want …%s…", tc.text, err, tc.want)
-		}
-	}
-}
-
-// FuzzReadControl: whatever a collector says, it costs little.
-func FuzzReadControl(f *testing.F) {
-	for kind := uint32(1); kind < 6; kind++ {
-		f.Add(control(kind, kind < 5))
-	}
-	f.Add(binary.BigEndian.AppendUint32(make([]byte, 4), 1<<31))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		ours, err := readControl(bytes.NewReader(b), controlAccept)
-		if ours && (err != nil || len(b) > 12 && !bytes.Contains(b, []byte(contentType)) && binary.BigEndian.Uint32(b[4:]) != 4) {
-			t.Errorf("% x: ours, %v", b, err)
-		}
-	})
 }
