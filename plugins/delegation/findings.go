@@ -26,6 +26,8 @@ const (
 const (
 	// plenty queries make what is not among them worth telling.
 	plenty = 20
+	// some queries show which path a resolver uses.
+	some = 5
 	// twice is more than a slip of somebody with dig.
 	twice = 2
 )
@@ -74,10 +76,10 @@ func (v *view) path(r resolverTotals) {
 	case asked >= plenty/2 && forwarded >= plenty/2:
 		v.add("mixed-paths", levelInfo, r.Name, "", "%s asks both ways: %d queries came without RD, as a delegation or a stub zone makes them, and %d with RD, as a forwarder sends them. "+
 			"It may have a forwarder besides the delegation, or several servers may share its network: keep one way.", r.Name, asked, forwarded)
-	case asked >= plenty && forwarded == 0:
-		v.add("path-iterative", levelInfo, r.Name, "", "All queries of %s came without RD: it follows a delegation, or has the zone as a stub zone.", r.Name)
-	case forwarded >= plenty && asked == 0:
-		v.add("path-forwarded", levelInfo, r.Name, "", "All queries of %s came with RD: it forwards them here, or the clients behind it ask directly. No delegation is in use from there.", r.Name)
+	case asked >= some && forwarded < asked/10+1:
+		v.add("path-iterative", levelInfo, r.Name, "", "%d of the %d queries of %s came without RD: it follows a delegation, or has the zone as a stub zone.", asked, r.total(), r.Name)
+	case forwarded >= some && asked < forwarded/10+1:
+		v.add("path-forwarded", levelInfo, r.Name, "", "%d of the %d queries of %s came with RD: it forwards them here, or the clients behind it ask directly. No delegation seems to be in use from there.", forwarded, r.total(), r.Name)
 	}
 }
 
@@ -161,15 +163,12 @@ func (v *view) cloudapp(name string, r *resolverCounts) {
 		if region == "" || j < 0 || r.zones[i] > 0 || r.zones[j] < plenty {
 			continue
 		}
-		who := name
-		if name == "" {
-			who = "Nobody"
-		}
-		text := fmt.Sprintf("%s has sent %d queries for %s and none for %s.", who, r.zones[j], region, zone)
+		zone, region := strings.TrimSuffix(zone, "."), strings.TrimSuffix(region, ".")
+		text := fmt.Sprintf("%s has sent %d queries for %s and none for %s.", name, r.zones[j], region, zone)
 		if name == "" {
 			text = fmt.Sprintf("Nobody has asked for %s, and %s had %d queries.", zone, region, r.zones[j])
 		}
-		v.add("cloudapp-missing", levelWarning, name, zone, "%s It may not be integrated: a stamp has two zones, and both have to be delegated or forwarded.", text)
+		v.add("cloudapp-missing", levelWarning, name, v.zones[i], "%s It may not be integrated: a stamp has two zones, and both have to be delegated or forwarded.", text)
 	}
 }
 
