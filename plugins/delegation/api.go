@@ -3,9 +3,12 @@ package delegation
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/stampdns/stampdns/server"
+	"github.com/stampdns/stampdns/zones"
+	"github.com/stampdns/stampdns/zones/wire"
 )
 
 // The documents of the API.
@@ -97,21 +100,24 @@ func (c *config) document() delegationDoc {
 // watchedZones are the zones that are counted for each resolver, in the order of
 // their counts; "" for one that is not served any more.
 func (c *config) watchedZones() []string {
-	served := make(map[string]bool)
-	for _, s := range c.stores {
-		for _, status := range s.Status() {
-			served[status.Origin.String()] = true
-		}
-	}
 	c.observer.names.Lock()
 	defer c.observer.names.Unlock()
 	names := make([]string, len(c.observer.names.zones))
 	for i, label := range c.observer.names.zones {
-		if name := c.zoneName(label); served[name] {
+		if name := c.zoneName(label); c.serves(name) {
 			names[i] = name
 		}
 	}
 	return names
+}
+
+// serves says whether a zone is served.
+func (c *config) serves(zone string) bool {
+	name, err := wire.ParseName(zone)
+	return err == nil && slices.ContainsFunc(c.stores, func(s *zones.Store) bool {
+		_, ok := s.Declared(name)
+		return ok
+	})
 }
 
 // resolver describes one resolver.

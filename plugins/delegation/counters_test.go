@@ -151,7 +151,9 @@ func TestBroken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.want(map[string]string{`resolver_queries_total{ns="ns01",path="iterative",resolver="127.0.0.1"}`: "3"})
+	s.Wait("three broken queries", func() bool {
+		return s.Metric(at, `stampdns_delegation_resolver_queries_total{ns="ns01",path="iterative",resolver="127.0.0.1"}`) == "3"
+	})
 }
 
 // TestIPv6 says that an IPv6 resolver is known by its network.

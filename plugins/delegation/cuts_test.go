@@ -2,6 +2,7 @@ package delegation
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,3 +68,16 @@ type testError struct{}
 func (testError) Error() string { return "not there" }
 
 var errTest = testError{}
+
+// TestWatchFirst says which zones are counted for each resolver.
+func TestWatchFirst(t *testing.T) {
+	all := []string{"a.example.", "b.example.", "c.example.", "d.example.", "e.example.", "f.example.", "g.example.",
+		"h.example.", "i.example.", "east.cloudapp.example.", "east.example.", "west.cloudapp.example."}
+	want := "east.example. east.cloudapp.example. a.example. b.example. c.example. d.example. e.example. f.example."
+	if got := strings.Join(watchFirst(all), " "); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got := watchFirst(nil); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+}

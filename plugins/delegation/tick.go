@@ -1,16 +1,38 @@
 package delegation
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // start takes the configuration into use.
 func (c *config) start(now time.Time) {
 	c.observer.configure(c)
 	c.tick(now)
+	var all []string
 	for _, s := range c.stores {
 		for _, status := range s.Status() {
-			c.observer.watch(c.label(status.Origin.String()))
+			all = append(all, status.Origin.String())
 		}
 	}
+	for _, zone := range watchFirst(all) {
+		c.observer.watch(c.label(zone))
+	}
+}
+
+// watchFirst are the zones to count for each resolver: the two of a stamp before
+// all others, and no more than there is room for.
+func watchFirst(all []string) []string {
+	var first, rest []string
+	for _, zone := range all {
+		if region := regionOf(zone); region != "" && slices.Contains(all, region) {
+			first = append(first, region, zone)
+		} else if len(rest) < 2*maxWatched {
+			rest = append(rest, zone)
+		}
+	}
+	first = append(first, slices.DeleteFunc(rest, func(z string) bool { return slices.Contains(first, z) })...)
+	return first[:min(len(first), maxWatched)]
 }
 
 // tick looks through what the queries have left behind.
