@@ -2,6 +2,7 @@ package delegation
 
 import (
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -55,4 +56,14 @@ func BenchmarkInOut(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkFlood is a query from a source that nobody has met.
+func BenchmarkFlood(b *testing.B) {
+	crowdOf(b, "", func(c *crowd) {
+		for n := 0; b.Loop(); n++ {
+			c.q.Received = c.q.Received.Add(time.Microsecond)
+			c.send(from(n), n&2 == 0)
+		}
+	})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stampdns/stampdns/zones/wire"
 )
 
-func name(t *testing.T, s string) wire.Name {
+func name(t testing.TB, s string) wire.Name {
 	t.Helper()
 	n, err := wire.ParseName(s)
 	if err != nil {

@@ -22,7 +22,7 @@ type crowd struct {
 }
 
 // crowdOf runs f with a crowd at a server with the lines in directive delegation.
-func crowdOf(t *testing.T, lines string, f func(c *crowd)) {
+func crowdOf(t testing.TB, lines string, f func(c *crowd)) {
 	t.Helper()
 	var h server.Handler
 	servertest.Start(t, ".:0 {\n delegation {\n"+lines+"\n }\n}", servertest.Capture(Plugin(), &h))
