@@ -182,7 +182,7 @@ func (f *facts) readReply(q *server.Query, header uint16) {
 // firstTTL is the TTL of a reply's first record if its owner is a pointer, as our
 // own replies have it, else 0.
 func firstTTL(reply []byte, at int) uint32 {
-	if at < wire.HeaderLen || len(reply) < at+12 || reply[at] < 0xC0 {
+	if at < wire.HeaderLen || at > len(reply)-12 || reply[at] < 0xC0 {
 		return 0
 	}
 	return binary.BigEndian.Uint32(reply[at+6:])

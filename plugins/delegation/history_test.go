@@ -147,6 +147,9 @@ func FuzzFirstTTL(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	if got := firstTTL(b, wire.HeaderLen+19); got != 77 {
+		f.Errorf("TTL is %d", got)
+	}
 	f.Add(b, wire.HeaderLen+19)
 	f.Add(b[:40], 31)
 	f.Add([]byte{}, -1)
@@ -159,7 +162,4 @@ func FuzzFirstTTL(f *testing.F) {
 			t.Errorf("%d, want %d", ttl, want)
 		}
 	})
-	if got := firstTTL(b, wire.HeaderLen+19); got != 77 {
-		f.Errorf("TTL is %d", got)
-	}
 }
