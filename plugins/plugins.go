@@ -14,6 +14,7 @@ import (
 	"github.com/stampdns/stampdns/plugins/delegation"
 	"github.com/stampdns/stampdns/plugins/dnstap"
 	"github.com/stampdns/stampdns/plugins/errors"
+	"github.com/stampdns/stampdns/plugins/fault"
 	"github.com/stampdns/stampdns/plugins/file"
 	"github.com/stampdns/stampdns/plugins/forward"
 	"github.com/stampdns/stampdns/plugins/health"
@@ -55,6 +56,7 @@ func All(version string) []server.Plugin {
 		nsid.Plugin(),
 		// Those that answer, or bring the zones to answer from.
 		acl.Plugin(),
+		fault.Plugin(),
 		stamp.Plugin(),
 		file.Plugin(),
 		auto.Plugin(),

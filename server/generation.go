@@ -32,6 +32,8 @@ type generation struct {
 	onStart  []func()
 	onStop   []func()
 	onBatch  []func(worker int)
+	onDrain  []func()
+	guards   []blockGuard
 	watches  *timetable      // of the Watches; nil if there is none
 	shared   map[any]any     // by ShareAll
 	kept     map[keptKey]any // by Keep
@@ -180,7 +182,7 @@ func (g *generation) setupPlugin(p *Plugin, b *builtBlock, tokens []caddyfile.To
 			h, err = nil, &ConfigError{File: at.file, Line: at.line, Directive: p.Name, Err: fmt.Errorf("panic: %v", fault)}
 		}
 	}()
-	d := &Directive{Dispenser: caddyfile.NewDispenserTokens(file, tokens), Block: b.block, Plugin: p, gen: g, at: at}
+	d := &Directive{Dispenser: caddyfile.NewDispenserTokens(file, tokens), Block: b.block, Plugin: p, gen: g, before: b.directives, at: at}
 	h, err = p.Setup(d)
 	if err == nil {
 		return h, nil
@@ -355,6 +357,13 @@ func (g *generation) leave(worker, n int) {
 		case g.idle <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// release calls the OnDrain functions.
+func (g *generation) release() {
+	for _, f := range g.onDrain {
+		f()
 	}
 }
 

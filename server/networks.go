@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"sort"
@@ -41,6 +42,15 @@ func (n Networks) Contains(a netip.Addr) bool {
 
 // Networks reads addresses and networks; nil is all addresses, which * stands for.
 func (d *Directive) Networks(texts []string) (Networks, error) {
+	n, err := ParseNetworks(texts)
+	if err != nil {
+		return nil, d.UsageErr("%w", err)
+	}
+	return n, nil
+}
+
+// ParseNetworks is Directive.Networks for texts that are not the Corefile's.
+func ParseNetworks(texts []string) (Networks, error) {
 	if len(texts) == 0 {
 		return nil, nil
 	}
@@ -56,10 +66,10 @@ func (d *Directive) Networks(texts []string) (Networks, error) {
 		}
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, d.UsageErr("%q is no network: write an address, a network such as 192.0.2.0/24, or *", text)
+			return nil, fmt.Errorf("%q is no network: write an address, a network such as 192.0.2.0/24, or *", text)
 		}
 		if p.Addr().Is4In6() {
-			return nil, d.UsageErr("%q: write IPv4 networks in their own form", text)
+			return nil, fmt.Errorf("%q: write IPv4 networks in their own form", text)
 		}
 		prefixes = append(prefixes, p)
 	}

@@ -90,7 +90,9 @@ type Directive struct {
 	Plugin *Plugin
 
 	gen *generation
-	at  place // where the directive stands, or the block of an implicit plugin
+	// before are the block's directives that are set up already, and this one.
+	before []string
+	at     place // where the directive stands, or the block of an implicit plugin
 }
 
 // here is the place of the current token.
@@ -139,6 +141,11 @@ func (d *Directive) OnStart(f func()) { d.gen.onStart = append(d.gen.onStart, f)
 // shutdown, after the last query it served. It is called only if OnStart was.
 func (d *Directive) OnStop(f func()) { d.gen.onStop = append(d.gen.onStop, f) }
 
+// OnDrain has f called once when the configuration goes out of use, before OnStop and
+// before the server waits for the queries under way: to let go at once of those that
+// the plugin holds back. A few queries may still come after it; they must not be held.
+func (d *Directive) OnDrain(f func()) { d.gen.onDrain = append(d.gen.onDrain, f) }
+
 // OnBatch has f called by each goroutine that reads queries, with its number as in
 // Query.Worker, whenever it has passed all queries that it read together to their
 // handlers (Query.Batched): to send what these queries made somebody send, all at
@@ -182,6 +189,10 @@ func (d *Directive) Ready() func() error { return d.gen.server.Ready }
 // LameDuck has the server go on answering for at least t after Shutdown is
 // called.
 func (d *Directive) LameDuck(t time.Duration) { d.gen.lameDuck = max(d.gen.lameDuck, t) }
+
+// Stands says whether the block has a directive, for those that stand before this one in
+// the plugin list: others are not set up yet.
+func (d *Directive) Stands(name string) bool { return slices.Contains(d.before, name) }
 
 // Directives returns what lists the directives of the block, in the order of the
 // plugin list, once the configuration is started.

@@ -24,6 +24,8 @@ type router struct {
 	wildcard bool
 	// proxies must send a PROXY header; nil: there are none.
 	proxies Networks
+	// guards decide on TCP connections to the listener.
+	guards []TCPGuard
 }
 
 // route is a chain, with the name server that the listener's address stands for.
@@ -40,6 +42,7 @@ func (g *generation) router(key listenKey) *router {
 		if !b.listensAt(key) {
 			continue
 		}
+		r.guards = append(r.guards, g.guardsOf(b.block)...)
 		ns := b.block.nameServer(key.addr)
 		if r.fallback.chain == nil {
 			r.fallback = route{b.refuse, ns}
@@ -108,6 +111,10 @@ func (b *Block) label() {
 	}
 	b.nsLabels = append(b.nsLabels, anyLabel)
 }
+
+// NSAt is the index in NSLabels of the name server at an address of the server's own:
+// what Query.NS is for queries that are sent there. It may be called from OnStart on.
+func (b *Block) NSAt(local netip.Addr) uint8 { return b.nameServer(local) }
 
 // nameServer is the index in NSLabels of the name server at the address: the
 // one published there, or else, where each name server has a bind address of

@@ -321,13 +321,15 @@ func (s *Server) swap(g *generation, fresh map[listenKey]*listener, freshHTTP ma
 		h.serve(g.mounts[addr], s.log)
 	}
 	s.apportion()
+	s.reviewGuardsLocked()
 	return old, gone, goneHTTP
 }
 
-// retire ends what is out of use: first reading, then the queries under way,
+// retire ends what is out of use: first what holds queries back, then reading, then the queries under way,
 // then the plugins, then the sockets and the state file.
 func (s *Server) retire(ctx context.Context, g *generation, gone []*listener, goneHTTP []*httpServer) error {
 	var all sync.WaitGroup
+	g.release()
 	for _, l := range gone {
 		all.Go(func() { l.quiesce(ctx) })
 	}

@@ -61,7 +61,8 @@ type tcpListener struct {
 	conns   list.List            // of *tcpConn, the one active last at the back
 	clients map[netip.Prefix]int // connections of each
 	closed  bool
-	next    int // worker of the next connection
+	refused chan struct{} // while the address is; closed when it is not any more
+	next    int           // worker of the next connection
 	shed    uint64
 	log     throttle
 }
@@ -83,7 +84,12 @@ func (t *tcpListener) accept() {
 		c, err := t.listener.AcceptTCP()
 		if err == nil {
 			failures = 0
-			t.admit(c)
+			if t.welcome(c) {
+				t.admit(c)
+			}
+			continue
+		}
+		if t.rest() {
 			continue
 		}
 		if noDescriptors(err) {
