@@ -57,7 +57,7 @@ func TestDocument(t *testing.T) {
 	want := []string{
 		"GET /forwarders", "PUT /forwarders", "DELETE /forwarders", "GET /custom-dns", "PUT /custom-dns/{domain}",
 		"DELETE /custom-dns/{domain}", "GET /settings", "PATCH /settings", "GET /stamp", "GET /explain", "GET /openapi.json",
-		"GET /delegation",
+		"GET /delegation", "GET /faults", "POST /faults", "DELETE /faults", "PATCH /faults/{name}", "DELETE /faults/{name}",
 		"GET /journal", "GET /journal/stream",
 		"GET /probes", "GET /probes/{nonce}", "POST /probes/{nonce}/confirm",
 	}

@@ -125,13 +125,13 @@ func (d *newFaultDoc) spec() (*spec, error) {
 		}
 		return parseLine(d.Rule)
 	}
-	values := slices.Concat(d.Arguments, d.NS, d.Names, d.Types, d.Transports, d.Clients, d.Resolvers,
-		[]string{d.Kind, d.Delay + d.Jitter + d.For + d.Until + d.As})
-	for _, v := range values[:len(values)-1] {
-		if isKeyword(v) || v == "" && v != d.Kind {
-			return nil, fmt.Errorf("%q cannot be a value here", v)
+	values := slices.Concat(d.Arguments, d.NS, d.Names, d.Types, d.Transports, d.Clients, d.Resolvers)
+	for _, v := range values {
+		if isKeyword(v) || v == "" {
+			return nil, fmt.Errorf("%q cannot be a value here: it is a word of the rule form", v)
 		}
 	}
+	values = append(values, d.Kind, d.Delay, d.Jitter, d.For, d.Until, d.As)
 	if i := slices.IndexFunc(values, func(v string) bool { return strings.ContainsFunc(v, isBlank) }); i >= 0 {
 		return nil, fmt.Errorf("%q: a value has no blanks", values[i])
 	}

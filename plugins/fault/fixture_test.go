@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,6 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
 	"github.com/miekg/dns"
 
 	"github.com/stampdns/stampdns/plugins/api"
@@ -26,7 +31,10 @@ import (
 // world is a server with two name servers, whose replies have what faults are made on.
 type world struct {
 	*servertest.Server
-	t testing.TB
+	t       testing.TB
+	handler server.Handler
+	routes  routers.Router
+	doc     *openapi3.T
 }
 
 const web = "127.0.0.1:0"
@@ -47,9 +55,20 @@ func worldFile(lines string) string {
 
 func tryWorld(t testing.TB, dir, lines string) (*world, error) {
 	t.Helper()
+	w := &world{t: t}
 	s, err := servertest.TryIn(t, dir, worldFile(lines), bind.Plugin(), api.Plugin(), state.Plugin(), resolvers(), twins(),
-		prometheus.Plugin("test"), Plugin(), servertest.Answer(reply))
-	return &world{s, t}, err
+		prometheus.Plugin("test"), servertest.Capture(Plugin(), &w.handler), servertest.Answer(reply))
+	if err != nil {
+		return nil, err
+	}
+	w.Server = s
+	if w.doc, err = openapi3.NewLoader().LoadFromFile("../api/openapi.json"); err != nil {
+		t.Fatal(err)
+	}
+	if w.routes, err = legacy.NewRouter(w.doc); err != nil {
+		t.Fatal(err)
+	}
+	return w, nil
 }
 
 // twins gives the block two name servers, the first at the first address.
@@ -225,5 +244,40 @@ func (w *world) call(method, path, body string) (int, string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.validate(method, path, response, text)
 	return response.StatusCode, string(text)
+}
+
+// validate holds an answer against the API's document.
+func (w *world) validate(method, path string, response *http.Response, body []byte) {
+	w.t.Helper()
+	request, err := http.NewRequest(method, w.doc.Servers[0].URL+path, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	route, params, err := w.routes.FindRoute(request)
+	if err != nil {
+		w.t.Fatalf("%s %s is not in the document: %v", method, path, err)
+	}
+	err = openapi3filter.ValidateResponse(w.t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, PathParams: params, Route: route},
+		Status:                 response.StatusCode, Header: response.Header, Body: io.NopCloser(bytes.NewReader(body)),
+	})
+	if err != nil {
+		w.t.Errorf("%s %s: %d %s: %v", method, path, response.StatusCode, body, err)
+	}
+}
+
+// want makes a request that must end with a status and texts in its answer.
+func (w *world) want(method, path, body string, status int, texts ...string) {
+	w.t.Helper()
+	got, answer := w.call(method, path, body)
+	if got != status {
+		w.t.Errorf("%s %s %s: %d %s, want %d", method, path, body, got, answer, status)
+	}
+	for _, text := range texts {
+		if !strings.Contains(answer, text) {
+			w.t.Errorf("%s %s %s: %s, want %s in it", method, path, body, answer, text)
+		}
+	}
 }
