@@ -27,6 +27,7 @@ type fakeAPI struct {
 	runtime    bool // forwarders are not the Corefile's
 	custom     map[string][]string
 	rootHint   bool
+	faults     []map[string]any
 	requests   []string // "METHOD PATH BODY"
 
 	// sample says that the stamp is the sample stamp, and not one that is all corners.
@@ -84,6 +85,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.HandleFunc("GET /api/v1/delegation", f.delegation)
 	mux.HandleFunc("GET /api/v1/journal", f.journal)
 	mux.HandleFunc("POST /api/v1/probes/{nonce}/confirm", f.confirm)
+	f.serveFaults(mux)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests = append(f.requests, r.Method+" "+r.URL.RequestURI())

@@ -127,7 +127,7 @@ wins over the variable.`,
 	root.SetVersionTemplate(thisBuild().String())
 	root.AddCommand(c.serve(), c.endpoints(), c.zone(), c.stampinfo(), c.healthcheck(),
 		c.forwarder(), c.customDNS(), c.settings(), c.explain(), c.pep(),
-		c.delegation(), c.journal(), c.probe(),
+		c.delegation(), c.journal(), c.probe(), c.fault(),
 		c.completion(), c.version(), c.man())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
