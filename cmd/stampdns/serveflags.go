@@ -46,6 +46,7 @@ type serveFlags struct {
 	nsid                   string
 	log                    []string
 	forward                forwardFlags
+	observe                observeFlags
 
 	conf             string
 	logFormat        string
@@ -69,6 +70,7 @@ func (s *serveFlags) add(c *command, cmd *cobra.Command) {
 	f.StringSliceVar(&s.log, "log", []string{off}, "log queries of `CLASS`: off, all, success, denial, error")
 	f.StringVar(&s.logFormat, "log-format", logFormats[0], "`FORM` of the log: text, json")
 	s.forward.add(cmd)
+	s.observe.add(cmd)
 	f.StringVar(&s.conf, "conf", "", "serve this Corefile, a `FILE` that says all that the flags could")
 	f.BoolVar(&s.printConf, "print-conf", false, "print the Corefile that the flags amount to, and exit")
 	f.BoolVar(&s.check, "check", false, "check the configuration and all zones, and exit")
@@ -247,6 +249,9 @@ func (s *serveFlags) corefile(described *stamp.Stamp, listen []netip.Addr) (stri
 		}
 	}
 	c.line("errors")
+	if err := s.observe.write(&c); err != nil {
+		return "", err
+	}
 	if err := s.logDirective(&c); err != nil {
 		return "", err
 	}
@@ -297,7 +302,15 @@ func (s *serveFlags) explain(err error) error {
 		return usagef("%s: %w", s.origin("api"), config.Err)
 	case "state":
 		return fmt.Errorf("%s: %w", s.origin("state"), config.Err)
-	case "health", "ready", "nsid", "log":
+	case "delegation":
+		flag := "resolver"
+		if strings.Contains(config.Err.Error(), "learn") {
+			flag = "learn"
+		}
+		return usagef("%s: %w", s.origin(flag), config.Err)
+	case "proxyproto":
+		return usagef("%s: %w", s.origin("proxy"), config.Err)
+	case "health", "ready", "nsid", "log", "journal", "dnstap":
 		return usagef("%s: %w", s.origin(config.Directive), config.Err)
 	}
 	return err

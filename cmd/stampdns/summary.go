@@ -64,7 +64,8 @@ type summary struct {
 	// forwards are the domains that the configuration forwards, each with its
 	// forwarders; nil where it does not forward at all.
 	forwards []forwarding
-	keeps    string // where what is set at run time is kept, "" for nowhere
+	keeps    string      // where what is set at run time is kept, "" for nowhere
+	observe  [][2]string // what, and the command that shows it
 	try      []string
 }
 
@@ -98,6 +99,9 @@ func (r *runner) tell(p *plan) error {
 	if s.forwards, err = forwardings(p.corefile()); err != nil {
 		return err
 	}
+	if s.observe, err = observing(p.corefile(), s.http); err != nil {
+		return err
+	}
 	s.keeps = r.server.StateFile()
 	if r.json {
 		s.log(r)
@@ -124,6 +128,44 @@ func forwardings(cf server.Corefile) ([]forwarding, error) {
 		if len(args) > 0 {
 			all = append(all, forwarding{args[0], args[1:]})
 		}
+	}
+	return all, nil
+}
+
+// observing are the commands that show how queries reach the server, as far as its
+// Corefile has what they need.
+func observing(cf server.Corefile, http [][2]string) ([][2]string, error) {
+	api, elsewhere := false, ""
+	for _, h := range http {
+		if h[0] != "api" || api {
+			continue
+		}
+		if api = true; h[1] != "http://"+defaultAPI {
+			elsewhere = " --api " + h[1]
+		}
+	}
+	has := make(map[string][][]string)
+	for _, directive := range []string{"stamp", "probe", "journal"} {
+		lines, err := cf.Occurrences(directive)
+		if err != nil {
+			return nil, err
+		}
+		has[directive] = lines
+	}
+	var all [][2]string
+	wanted, unwanted := 0, 0
+	for _, args := range has["probe"] {
+		if len(args) == 0 {
+			wanted++
+		} else {
+			unwanted++
+		}
+	}
+	if wanted > 0 || len(has["stamp"]) > unwanted {
+		all = append(all, [2]string{"prove it", "stampdns probe --resolver ADDRESS" + elsewhere})
+	}
+	if len(has["journal"]) > 0 && api {
+		all = append(all, [2]string{"see queries", "stampdns journal --follow" + elsewhere})
 	}
 	return all, nil
 }
@@ -272,6 +314,12 @@ func (s *summary) text() string {
 	}
 	for _, h := range s.http {
 		fmt.Fprintf(table, "  %s\t%s\n", h[0], h[1])
+	}
+	if len(s.observe) > 0 {
+		fmt.Fprintln(table, "\ndelegation")
+	}
+	for _, o := range s.observe {
+		fmt.Fprintf(table, "  %s\t%s\n", o[0], o[1])
 	}
 	// A Builder takes all.
 	_ = table.Flush()

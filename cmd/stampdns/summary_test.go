@@ -67,3 +67,34 @@ example.org {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// TestObserving: the summary names commands that the configuration has something for.
+func TestObserving(t *testing.T) {
+	here, there := [][2]string{{"metrics", "http://127.0.0.1:9153"}, {"api", "http://127.0.0.1:8053"}}, [][2]string{{"api", "http://192.0.2.1:80"}}
+	const probe, journal, elsewhere = "stampdns probe --resolver ADDRESS", "stampdns journal --follow", " --api http://192.0.2.1:80"
+	for _, tc := range []struct {
+		lines string
+		http  [][2]string
+		want  []string
+	}{
+		{"stamp\njournal", here, []string{probe, journal}},
+		{"stamp\njournal", there, []string{probe + elsewhere, journal + elsewhere}},
+		{"stamp\njournal 500", nil, []string{probe}},
+		{"stamp\nprobe off", here, nil},
+		{"stamp\nprobe off\njournal", here, []string{journal}},
+		{"file db.example.org\nprobe", here, []string{probe}},
+		{"file db.example.org", here, nil},
+	} {
+		got, err := observing(server.Corefile{Name: "test", Text: []byte(". {\n" + tc.lines + "\n}\n")}, tc.http)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var commands []string
+		for _, o := range got {
+			commands = append(commands, o[1])
+		}
+		if !reflect.DeepEqual(commands, tc.want) {
+			t.Errorf("%q: %q, want %q", tc.lines, commands, tc.want)
+		}
+	}
+}
