@@ -35,6 +35,7 @@ type totals struct {
 	servers   [maxNS]serverCounts
 	sizes     sizeHistogram
 	delays    histogram
+	passed    uint64
 	distinct  [maxNS]*distinct
 	resolvers []resolverTotals
 	learned   int
@@ -98,6 +99,7 @@ func (w *worker) addTo(s *totals, slots []*resolverCounts) {
 	addAll(s.sizes.buckets[:], w.sizes.buckets[:])
 	s.sizes.sum += w.sizes.sum
 	s.delays.add(&w.delays)
+	s.passed += w.passed
 	for slot, r := range w.resolvers {
 		if r == nil || slot >= len(slots) {
 			continue
@@ -213,6 +215,7 @@ func (e *emitter) servers(s *totals) {
 		s.sizes.buckets[:], float64(s.sizes.sum), sizeBounds())
 	e.histogram(desc("failover_delay_seconds", "Time from a query that met a fault to the same one at another name server."),
 		s.delays.buckets[:], s.delays.sum, delayBounds())
+	e.counter(desc("refetch_skipped_total", "Queries that a busy server did not look at for the refetch ratio."), s.passed)
 }
 
 func (e *emitter) learning(s *totals) {

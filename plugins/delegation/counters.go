@@ -1,6 +1,7 @@
 package delegation
 
 import (
+	"math/bits"
 	"sync"
 
 	"github.com/miekg/dns"
@@ -22,6 +23,8 @@ type worker struct {
 	resolvers []*resolverCounts // by slot
 	distinct  [maxNS]*distinct
 	window    window
+	pace      pace
+	passed    uint64 // questions that were passed over; see history
 	_         [64]byte
 }
 
@@ -296,16 +299,14 @@ func (w *worker) count(q *server.Query, f *facts) {
 		z[f.ns].belowCut++
 	}
 	s := &w.servers[f.ns]
-	for i := range s.flags {
-		s.flags[i] += uint64(f.flags >> i & 1)
+	for rest := f.flags; rest != 0; rest &= rest - 1 {
+		s.flags[bits.TrailingZeros8(rest)]++
 	}
 	s.edns[f.edns]++
 	if f.edns != ednsNone {
 		w.sizes.observe(q.EDNS.Size)
-		if f.options != 0 {
-			for i := range s.options {
-				s.options[i] += uint64(f.options >> i & 1)
-			}
+		for rest := f.options; rest != 0; rest &= rest - 1 {
+			s.options[bits.TrailingZeros16(rest)]++
 		}
 	}
 	if i := dnssecIndex(q.Type); i >= 0 {
@@ -315,6 +316,7 @@ func (w *worker) count(q *server.Query, f *facts) {
 
 // countResolver counts what is told of a resolver; w.mu is held.
 func (w *worker) countResolver(t *table, slot int, q *server.Query, f *facts, o *observer) {
+	w.pace.add(f.now)
 	r := w.resolver(slot)
 	r.queries[f.ns][f.path]++
 	r.lastSeen[f.ns] = max(r.lastSeen[f.ns], f.now)

@@ -2,6 +2,7 @@ package delegation
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stampdns/stampdns/server"
@@ -10,7 +11,14 @@ import (
 // history remembers what was asked lately and what became of it: a table of fixed
 // size in which a source's question has its place in one of a few entries, and
 // the oldest of them makes room. It may be used by many goroutines.
-type history struct{ shards []shard }
+//
+// A busy worker passes over most questions that tell nothing but how soon one comes
+// again: it looks at those of one name in refetchOneIn, always the same.
+type history struct {
+	shards []shard
+	open   atomic.Int64 // entries whose reply was not replyOK
+	passed atomic.Int64 // when a question was passed over last, to the second
+}
 
 type shard struct {
 	mu   sync.Mutex
@@ -40,10 +48,31 @@ const patience = int64(10 * time.Second)
 // newHistory makes one of so many shards, a power of two.
 func newHistory(shards int) *history { return &history{shards: make([]shard, shards)} }
 
+// refetchOneIn is a power of two.
+const refetchOneIn = 16
+
+// chosen says whether the question is one that a busy worker looks at, too.
+func chosen(key uint64) bool { return key>>8%refetchOneIn == 0 }
+
+// passOver says whether the question need not be looked at. w.mu is held.
+func (h *history) passOver(w *worker, key uint64, f *facts) bool {
+	if !w.pace.busy || chosen(key) || f.reply != replyOK || f.tcp != 0 || h.open.Load() > 0 {
+		return false
+	}
+	if w.passed++; f.now-w.pace.noted > second {
+		w.pace.noted = f.now
+		h.passed.Store(f.now)
+	}
+	return true
+}
+
 // see adds a query, and counts what it means after those before it. w.mu is held;
 // r are the counts of the query's slot in w.
 func (h *history) see(o *observer, w *worker, slot int, r *resolverCounts, q *server.Query, f *facts) {
 	key := mix(o.hashName(q.Name, f.src), uint64(q.Type)) | 1
+	if h.passOver(w, key, f) {
+		return
+	}
 	s := &h.shards[key>>32&uint64(len(h.shards)-1)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,20 +91,33 @@ func (h *history) see(o *observer, w *worker, slot int, r *resolverCounts, q *se
 		if e.late(f.now) {
 			w.resolver(int(e.slot)).unretried++
 		}
+		h.opened(e.reply, replyOK)
 		*e = entry{}
 	}
-	if !e.follow(w, r, f) {
+	gapless := chosen(key) || e.at > h.passed.Load()+second
+	if !e.follow(w, r, f, gapless) {
 		return
 	}
+	h.opened(e.reply, f.reply)
 	e.key, e.at, e.ns, e.slot, e.ttl, e.reply = key, f.now, f.ns, uint16(slot), f.ttl, f.reply
+}
+
+// opened counts that an entry's reply becomes another one.
+func (h *history) opened(before, after replyKind) {
+	switch {
+	case before == replyOK && after != replyOK:
+		h.open.Add(1)
+	case before != replyOK && after == replyOK:
+		h.open.Add(-1)
+	}
 }
 
 // late says whether the resolver has had its time to ask again over TCP.
 func (e *entry) late(now int64) bool { return e.reply == replyCut && now-e.at > patience }
 
 // follow counts what f, the same question again, means, and says whether f takes
-// the entry's place.
-func (e *entry) follow(w *worker, r *resolverCounts, f *facts) bool {
+// the entry's place. Without gapless there may have been others between the two.
+func (e *entry) follow(w *worker, r *resolverCounts, f *facts, gapless bool) bool {
 	since := f.now - e.at
 	if e.key == 0 {
 		since = patience + 1
@@ -102,7 +144,7 @@ func (e *entry) follow(w *worker, r *resolverCounts, f *facts) bool {
 	if e.reply == replyFault && f.ns != e.ns && soon {
 		w.failOver(r, e.ns, f.ns, since)
 	}
-	if e.ttl > 0 {
+	if e.ttl > 0 && gapless {
 		r.refetch.observe(float64(since)/float64(e.ttl)/1e9, ratioBounds())
 	}
 	return true
@@ -114,14 +156,22 @@ func (w *worker) failOver(r *resolverCounts, from, to uint8, delay int64) {
 	w.delays.observe(float64(delay)/1e9, delayBounds())
 }
 
-// sweep finds the replies with TC that nobody followed, and returns how many there
-// are by slot.
+// sweep closes the entries that nobody followed in time. It returns how many of them
+// had TC, by slot.
 func (h *history) sweep(now int64) map[uint16]uint64 {
 	found := make(map[uint16]uint64)
+	if h.open.Load() == 0 {
+		return found
+	}
 	h.each(func(e *entry) {
-		if e.late(now) {
+		switch {
+		case e.late(now):
 			found[e.slot]++
+			h.opened(e.reply, replyOK)
 			*e = entry{}
+		case e.reply != replyOK && now-e.at > patience:
+			h.opened(e.reply, replyOK)
+			e.reply = replyOK
 		}
 	})
 	return found

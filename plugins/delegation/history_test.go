@@ -7,6 +7,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/stampdns/stampdns/server"
 	"github.com/stampdns/stampdns/zones/wire"
 )
 
@@ -98,7 +99,7 @@ func TestRepetition(t *testing.T) {
 		for _, s := range tc.steps {
 			l.now += int64(s.after)
 			s.now = l.now
-			if e.follow(w, r, &s.facts) {
+			if e.follow(w, r, &s.facts, true) {
 				*e = entry{key: 1, at: s.now, ns: s.ns, ttl: s.ttl, reply: s.reply}
 			}
 		}
@@ -125,6 +126,7 @@ func TestSweep(t *testing.T) {
 	l := newLab(t, 0)
 	h := l.o.strangers
 	h.shards[3].sets[5][1] = entry{key: 1, at: l.now, reply: replyCut}
+	h.open.Add(1)
 	l.o.sweep(time.Unix(0, l.now+patience))
 	if n := l.o.workers[0].resolvers; len(n) > 0 && n[0].unretried != 0 {
 		t.Error("counted before its time")
@@ -134,6 +136,70 @@ func TestSweep(t *testing.T) {
 	}
 	if n := l.o.workers[0].resolver(otherSlot).unretried; n != 1 {
 		t.Errorf("counted %d times", n)
+	}
+	if n := h.open.Load(); n != 0 {
+		t.Errorf("%d entries wait still", n)
+	}
+}
+
+// TestBusy says that a busy worker passes over what tells nothing but how soon a
+// question comes again, misses no failover by it, and takes no two questions for
+// neighbors that are none.
+func TestBusy(t *testing.T) {
+	l := newLab(t, 0)
+	w, h := &l.o.workers[0], newHistory(4)
+	r := w.resolver(otherSlot)
+	q := &server.Query{Type: dns.TypeA}
+	ask := func(name string, f facts) {
+		q.Name, f.now = wire.Name(name), l.now
+		h.see(l.o, w, otherSlot, r, q, &f)
+	}
+	names := make([]string, 4*refetchOneIn)
+	for i := range names {
+		names[i] = string([]byte{1, byte(i), 0})
+	}
+	all := func(f facts) {
+		for _, name := range names {
+			ask(name, f)
+		}
+	}
+	ratios := func() (n uint64) {
+		for _, b := range r.refetch.buckets {
+			n += b
+		}
+		return n
+	}
+	good := facts{ns: 1, ttl: 100}
+	all(good)
+	for range busyRate {
+		w.pace.add(l.now)
+	}
+	l.now += second
+	w.pace.add(l.now)
+	all(good)
+	looked := uint64(len(names)) - w.passed
+	if looked == 0 || looked > uint64(len(names))/4 || ratios() != looked {
+		t.Fatalf("%d of %d passed over, %d ratios", w.passed, len(names), ratios())
+	}
+	ask("\x01x\x00", facts{ns: 1, reply: replyFault})
+	l.now += 2 * second
+	passed := w.passed
+	all(good)
+	ask("\x01x\x00", facts{ns: 2})
+	if w.passed != passed || r.failover[1][2] != 1 {
+		t.Errorf("%d passed over with a fault about, failovers %v", w.passed-passed, r.failover)
+	}
+	if got := ratios(); got != 2*looked {
+		t.Errorf("%d ratios, want %d: of the chosen names", got, 2*looked)
+	}
+	if h.open.Load() != 0 {
+		t.Error("the fault is over, and waits still")
+	}
+	w.pace.busy = false
+	l.now += 3 * second
+	all(good)
+	if got := ratios(); got != 3*looked+uint64(len(names))-looked {
+		t.Errorf("%d ratios in the end", got)
 	}
 }
 
