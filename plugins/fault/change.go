@@ -32,7 +32,7 @@ func (e *engine) change(f func() error) error {
 	if err := f(); err != nil {
 		return err
 	}
-	e.sweepLocked()
+	e.sweepLocked(true)
 	return nil
 }
 

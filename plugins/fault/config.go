@@ -21,6 +21,7 @@ type config struct {
 type line struct {
 	spec   *spec
 	place  string // FILE:LINE
+	text   string // as it is written
 	key    string
 	blocks []*block
 }
@@ -64,10 +65,11 @@ func (c *config) read(d *server.Directive, b *block) error {
 	for i, z := range b.block.Zones {
 		zones[i] = z.String()
 	}
-	key := strings.Join(words, " ") + " @" + strings.Join(zones, ",")
+	written := strings.Join(words, " ")
+	key := written + " @" + strings.Join(zones, ",")
 	for _, l := range c.lines {
 		switch {
-		case l.place == place && l.spec.kind == s.kind:
+		case l.place == place && l.text == written:
 			l.blocks = append(l.blocks, b)
 			return nil
 		case l.key == key:
@@ -79,6 +81,6 @@ func (c *config) read(d *server.Directive, b *block) error {
 	if len(c.lines) == maxRules {
 		return d.Errf("more than %d rules: take some out", maxRules)
 	}
-	c.lines = append(c.lines, &line{spec: s, place: place, key: key, blocks: []*block{b}})
+	c.lines = append(c.lines, &line{spec: s, place: place, text: written, key: key, blocks: []*block{b}})
 	return nil
 }

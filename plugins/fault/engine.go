@@ -49,6 +49,7 @@ type engine struct {
 	labels   []string // of name servers, by their place in rule.by
 	timer    *time.Timer
 	saved    []byte // as the state has it
+	unsaved  bool   // the log has said that it could not be written
 }
 
 func newEngine(log *slog.Logger) *engine {
@@ -113,7 +114,7 @@ func (e *engine) start(c *config) {
 			e.begin(r)
 		}
 	}
-	e.sweepLocked()
+	e.sweepLocked(true)
 }
 
 // stop ends the engine if no other configuration has taken over.
@@ -137,7 +138,8 @@ func (e *engine) giveNames() {
 	for _, r := range slices.Backward(e.rules) { // those of the Corefile first
 		if r.name != "" && taken[r.name] {
 			e.log.Warn("a fault gets another name: the Corefile has one of its name", "rule", r.name)
-			r.name = ""
+			e.rules[slices.Index(e.rules, r)] = r.anew()
+			continue
 		}
 		taken[r.name] = true
 	}
@@ -181,31 +183,37 @@ func (e *engine) end(r *rule, reason string) {
 // sweepSoon has a rule ended that has spent its count.
 func (e *engine) sweepSoon() { go e.sweep() }
 
-// sweep ends what is over, tells what acts, and writes down what has changed.
+// sweep ends what is over, tells what acts, and writes down what has changed. changed
+// says that the rules are others already.
 func (e *engine) sweep() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.config != nil {
-		e.sweepLocked()
+		e.sweepLocked(false)
 	}
 }
 
-func (e *engine) sweepLocked() {
+func (e *engine) sweepLocked(changed bool) {
 	at := now()
 	for _, r := range slices.Clone(e.rules) {
 		hits := r.hits.Load()
 		switch {
 		case !r.ends.After(at):
 			e.end(r, endTime)
+			changed = true
 		case r.count > 0 && hits >= r.count:
 			e.end(r, endCount)
+			changed = true
 		case hits > r.told:
 			e.log.Info("fault injected", "rule", r.name, "kind", r.kind.String(), "queries", hits-r.told)
 			r.told = hits
 		}
 	}
+	shown := len(e.recent)
 	e.recent = slices.DeleteFunc(e.recent, func(r *rule) bool { return at.Sub(r.ended) >= recentLast })
-	e.publish()
+	if changed || len(e.recent) != shown {
+		e.publish()
+	}
 	e.save()
 	e.arm(at)
 }

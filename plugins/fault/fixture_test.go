@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -205,8 +206,16 @@ func (r result) ede() string {
 	return ""
 }
 
-func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
-func isReset(err error) bool   { return errors.Is(err, syscall.ECONNRESET) }
+// isRefused says whether nobody seems to listen. Where the system has no way to refuse,
+// connections are reset.
+func isRefused(err error) bool {
+	if runtime.GOOS != "linux" {
+		return isReset(err)
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+func isReset(err error) bool { return errors.Is(err, syscall.ECONNRESET) }
 
 // add adds a rule as the API does.
 func (w *world) add(rule string) {

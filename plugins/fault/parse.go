@@ -45,6 +45,9 @@ func parse(words []string) (*spec, error) {
 	if len(words) == 0 || words[0] == "" {
 		return nil, errNoKind
 	}
+	if n := len(strings.Join(words, " ")); n > maxText {
+		return nil, fmt.Errorf("the rule has %d characters, and %d at most: use patterns and larger networks", n, maxText)
+	}
 	k, ok := parseKind(words[0])
 	if !ok {
 		return nil, fmt.Errorf("unknown kind of fault %q%s", words[0], server.Suggest(words[0], kindNames()))

@@ -94,6 +94,7 @@ func TestWrongRules(t *testing.T) {
 		{"tcp-refuse name x", "tcp-refuse acts before there is a query"},
 		{"tcp-refuse delay 1s", "tcp-refuse has no reply"},
 		{"servfail ns " + strings.Repeat("x ", 65), "more than 64 values"},
+		{"drop name " + strings.Repeat("long-label.", 400), "and 4096 at most"},
 	} {
 		if s, err := parseLine(tc.rule); err == nil || !strings.Contains(err.Error(), strings.ReplaceAll(tc.want, "for 25h:", "for 25h0m0s:")) &&
 			!strings.Contains(err.Error(), strings.ReplaceAll(tc.want, "delay 2m:", "delay 2m0s:")) {

@@ -55,6 +55,16 @@ func (r *rule) rename(name string) {
 	r.name, r.injection, r.ede = name, server.Injection{Rule: name, Kind: kind}, "fault "+name+": "+kind
 }
 
+// anew is the rule as it is now without its name, for another one: queries see r.
+func (r *rule) anew() *rule {
+	n := newRule(r.spec, "", r.source, r.started)
+	n.ends, n.off, n.told, n.spent = r.ends, r.off, r.told, r.spent
+	n.seen.Store(r.seen.Load())
+	n.left.Store(r.left.Load())
+	n.hits.Store(r.hits.Load())
+	return n
+}
+
 // about says whether the rule is about a query; ns is the label of the name server
 // that was asked, name the question's as globs match it.
 func (r *rule) about(q *server.Query, ns string, name []byte) bool {

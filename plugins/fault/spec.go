@@ -21,6 +21,7 @@ const (
 	leastLast   = time.Second
 	mostLast    = 24 * time.Hour
 	maxValues   = 64 // of one selector
+	maxText     = 4096
 	minOversize = 513
 	maxOversize = 65000
 	defaultSize = 4000

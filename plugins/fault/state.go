@@ -23,9 +23,11 @@ const stateKey = "rules"
 
 // save writes the rules of run time down if they are others than those there.
 func (e *engine) save() {
-	if err := e.saveRules(e.rules); err != nil {
+	err := e.saveRules(e.rules)
+	if err != nil && !e.unsaved {
 		e.log.Error("faults cannot be written to the state: they end with the server", "error", err)
 	}
+	e.unsaved = err != nil
 }
 
 func (e *engine) saveRules(rules []*rule) error {
