@@ -403,3 +403,34 @@ func TestAPI(t *testing.T) {
 	w.want("DELETE", "/faults", "", 200, `"cleared":["f1"`)
 	w.want("GET", "/faults", "", 200, `"faults":[{"id":"mine"`)
 }
+
+// TestNameClaimed: a rule of run time gives its name up to one of a new Corefile while
+// queries get the fault, and goes on under another.
+func TestNameClaimed(t *testing.T) {
+	w := startWorld(t, " fault")
+	w.add("refused name www.example.org count 1000 as mine")
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	to := w.at("ns01")
+	asking.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if r := exchange("udp", to, servertest.Question("www.example.org.", dns.TypeA), servertest.Patience); r.err != nil || r.Rcode != dns.RcodeRefused {
+				t.Errorf("%v %v", r.err, r.Msg)
+				return
+			}
+		}
+	})
+	w.Rewrite(worldFile(" fault {\n  drop name never.example.org as mine\n }"))
+	if err := w.Reload(); err != nil {
+		t.Error(err)
+	}
+	close(stop)
+	asking.Wait()
+	w.want("GET", "/faults", "", 200, `"faults":[{"id":"f1","rule":"refused name www.example.org count 1000 for 10m",`, `"id":"mine","rule":"drop`)
+	w.wantRCode("www.example.org.", dns.TypeA, dns.RcodeRefused)
+}

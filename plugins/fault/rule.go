@@ -57,7 +57,10 @@ func (r *rule) rename(name string) {
 
 // anew is the rule as it is now without its name, for another one: queries see r.
 func (r *rule) anew() *rule {
-	n := newRule(r.spec, "", r.source, r.started)
+	s := *r.spec
+	s.name = ""
+	s.document()
+	n := newRule(&s, "", r.source, r.started)
 	n.ends, n.off, n.told, n.spent = r.ends, r.off, r.told, r.spent
 	n.seen.Store(r.seen.Load())
 	n.left.Store(r.left.Load())
