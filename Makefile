@@ -45,7 +45,7 @@ race: ## the unit tests again, with the race detector
 fuzz: ## each fuzz target for FUZZTIME
 	@.ci/fuzz
 
-interop: ## resolve through, and compare with, BIND, Unbound, NSD and Knot in network namespaces (root)
+interop: ## run among other DNS servers and resolvers in network namespaces (root)
 	@.ci/interop
 
 container-test: ## build the image, run it, and query it from outside (root)

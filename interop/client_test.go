@@ -23,9 +23,14 @@ type client struct {
 
 // dial opens a client's socket on the host; network is udp or tcp.
 func (h *host) dial(network string, server netip.Addr, timeout time.Duration) (*client, error) {
+	return h.dialPort(network, netip.AddrPortFrom(server, 53), timeout)
+}
+
+// dialPort is dial for a server at another port.
+func (h *host) dialPort(network string, server netip.AddrPort, timeout time.Duration) (*client, error) {
 	c := &client{network: network, timeout: timeout}
 	err := h.inside(func() error {
-		conn, err := net.DialTimeout(network, netip.AddrPortFrom(server, 53).String(), timeout)
+		conn, err := net.DialTimeout(network, server.String(), timeout)
 		if err == nil {
 			c.conn = &dns.Conn{Conn: conn, UDPSize: dns.MaxMsgSize}
 		}

@@ -40,7 +40,7 @@ func missing() []error {
 	}
 	commands := []string{
 		"ip", "named", "named-checkzone", "unbound", "nsd", "nsd-checkzone",
-		"knotd", "kzonecheck", "kdig", "dig",
+		"knotd", "kzonecheck", "kdig", "dig", "kresd", "pdns_recursor", "dnsmasq", "nft",
 		"dnsdist", "fstrm_capture", "dnstap-read",
 	}
 	for _, command := range commands {
