@@ -30,6 +30,9 @@ var (
 		". 60 SOA root-server. hostmaster.fabrikam.com. 1 3600 300 2419200 60",
 		"cloud.fabrikam.com. 3600 NS parent.cloud.fabrikam.com.",
 		"parent.cloud.fabrikam.com. 3600 A 192.0.2.2",
+		// A user's zone.
+		"shop.fabrikam.com. 3600 NS azs-ns01.east.cloud.fabrikam.com.",
+		"shop.fabrikam.com. 3600 NS azs-ns02.east.cloud.fabrikam.com.",
 	}, signedHints...)
 )
 

@@ -3,11 +3,7 @@
 package interop
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
@@ -211,25 +207,9 @@ func (f *forwardLab) metric(t *testing.T, name, labels string) float64 {
 // have the text.
 func (h *host) metric(t *testing.T, name, labels string) float64 {
 	t.Helper()
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
-		err = h.inside(func() (err error) {
-			conn, err = new(net.Dialer).DialContext(ctx, network, addr)
-			return err
-		})
-		return conn, err
-	}}
-	defer transport.CloseIdleConnections()
-	response, err := (&http.Client{Transport: transport, Timeout: 5 * time.Second}).Get("http://127.0.0.1:9153/metrics")
-	if err != nil {
-		t.Fatalf("metrics: %v", err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatalf("metrics: %v", err)
-	}
+	text := h.get(t, "http://127.0.0.1:9153/metrics")
 	sum, found := 0.0, false
-	for _, m := range regexp.MustCompile(`(?m)^`+name+`(\{.*\})? (\S+)$`).FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^`+name+`(\{.*\})? (\S+)$`).FindAllStringSubmatch(text, -1) {
 		if !strings.Contains(m[1], labels) {
 			continue
 		}
