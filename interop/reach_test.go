@@ -61,7 +61,7 @@ func newReach(t *testing.T, names ...string) *reach {
 		conf = append(conf, fmt.Sprintf("        resolver %s %s", name, r.resolvers[name].addr))
 	}
 	conf = append(conf,
-		"    }", "    journal", "    prometheus", "    errors",
+		"    }", "    journal", "    prometheus", "    errors", "    fault",
 		"    stamp {", "        ns01 192.0.2.11", "        ns02 192.0.2.12", "        vips 198.51.100.64/26", "        ttl 60")
 	many := ""
 	for i := range manyAddresses {
@@ -171,10 +171,10 @@ func (r *reach) metricIs(t *testing.T, within time.Duration, least, most float64
 type report struct {
 	Resolvers []struct {
 		Name    string
+		Learned bool
 		Queries struct {
 			ByPath map[string]uint64 `json:"by_path"`
 		}
-		Capabilities map[string]bool
 	}
 	Findings     []finding
 	SourceHidden *struct{ Address, Text string } `json:"source_hidden"`

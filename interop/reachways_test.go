@@ -36,6 +36,8 @@ func TestReach(t *testing.T) {
 		names = append(names, w.name)
 	}
 	r := newReach(t, names...)
+	stranger := r.lab.host("stranger", "198.51.100.60")
+	r.resolvers[stranger.addr.String()] = stranger
 	t.Run("resolvers", func(t *testing.T) {
 		for _, w := range ways {
 			t.Run(w.name, func(t *testing.T) {
@@ -44,11 +46,36 @@ func TestReach(t *testing.T) {
 				r.tellsWay(t, w.name, w.kind, w.path, w.way)
 			})
 		}
+		t.Run("without a name", func(t *testing.T) {
+			t.Parallel()
+			r.tellsStrangers(t, stranger)
+		})
 	})
 	for _, f := range r.report(t).Findings {
 		if f.Level != "info" && f.ID != "one-server" && f.ID != "edns-stripped" {
 			t.Errorf("a warning where nothing is wrong: %+v", f)
 		}
+	}
+}
+
+// tellsStrangers has somebody with dig ask the stamp itself, and a resolver that the
+// Corefile does not name.
+func (r *reach) tellsStrangers(t *testing.T, h *host) {
+	if out := r.client.command(t, r.stamp.addr, "dig portal."+stampZone); !strings.Contains(out, "status: NOERROR") {
+		t.Errorf("dig says\n%s", out)
+	}
+	r.says(t, 0, "journal expect --source "+r.client.addr.String()+" --name portal.* --path direct --ns ns01 --since 10m --within 1s")
+	r.says(t, 0, "probe --resolver 192.0.2.12", "reached: the stamp itself", `direct\s+ns02`)
+	startUnboundFor(t, h, r.world)
+	r.askMany(t, h.addr.String(), 25)
+	// It is known by its address.
+	r.says(t, 0, "journal expect --resolver "+h.addr.String()+" --path iterative --since 10m --within 1s")
+	learned := false
+	for _, found := range r.report(t).Resolvers {
+		learned = learned || found.Name == h.addr.String() && found.Learned && found.Queries.ByPath["iterative"] >= 25
+	}
+	if !learned {
+		t.Errorf("nothing is told of %s: %+v", h.addr, r.report(t).Resolvers)
 	}
 }
 
