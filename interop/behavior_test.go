@@ -63,6 +63,7 @@ func (s span) has(took time.Duration) bool {
 const (
 	sizeDO  = "1232, DO"
 	other   = "asks the other"
+	both    = "asks both anew"
 	passes  = "says so, too"
 	itself  = "itself"
 	clients = "if the client does"
@@ -86,7 +87,7 @@ var behaviors = []behavior{
 	{"PowerDNS Recursor 4.8", "delegation", "0", "0", "0", sizeDO, nothing, theClients, "A", nothing, itself, other, span{1500 * ms, 2000 * ms}},
 	{"PowerDNS Recursor 4.8", "`forward-zones`", "0", "0", "0", sizeDO, nothing, theClients, "A", nothing, itself, other, span{1500 * ms, 2000 * ms}},
 	{"PowerDNS Recursor 4.8", "`forward-zones-recurse`", "1", "1", "0", sizeDO, nothing, theClients, nothing, nothing, itself, other, span{1500 * ms, 2000 * ms}},
-	{"dnsmasq 2.90", "`server=/ZONE/ADDRESS`", "1", theClients, theClients, "client's, 1232 at most", theClients, theClients, nothing, nothing, clients, passes, span{clientTimeout, clientTimeout}},
+	{"dnsmasq 2.90", "`server=/ZONE/ADDRESS`", "1", theClients, theClients, "client's, 1232 at most", theClients, theClients, nothing, nothing, clients, both, span{clientTimeout, clientTimeout}},
 	{"CoreDNS 1.15", "`forward`", "1", theClients, "1", theClients, theClients, theClients, nothing, "`. NS` (health check)", clients, passes, span{2000 * ms, 2000 * ms}},
 }
 

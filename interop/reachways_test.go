@@ -68,6 +68,7 @@ func (r *reach) tellsStrangers(t *testing.T, h *host) {
 	r.says(t, 0, "probe --resolver 192.0.2.12", "reached: the stamp itself", `direct\s+ns02`)
 	startUnboundFor(t, h, r.world)
 	r.askMany(t, h.addr.String(), 25)
+	r.ask(t, h.addr.String(), "many."+cloudappZone, dns.TypeA)
 	// It is known by its address.
 	r.says(t, 0, "journal expect --resolver "+h.addr.String()+" --path iterative --since 10m --within 1s")
 	learned := false

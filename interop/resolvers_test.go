@@ -101,10 +101,22 @@ func startUnboundFor(t *testing.T, h *host, w *world, zones ...string) *process 
 	return p
 }
 
+// socketDir is a folder for UNIX sockets, whose paths have to be short: t.TempDir has
+// the test's name in it.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lab-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // startKnotResolver resolves with Knot Resolver, with more lines of its Lua.
 func startKnotResolver(t *testing.T, h *host, w *world, lines ...string) *process {
 	t.Helper()
-	dir := t.TempDir()
+	dir := socketDir(t)
 	conf := append([]string{
 		"log_target('stderr')",
 		fmt.Sprintf("net.listen('%s', 53, { kind = 'dns' })", h.addr),
@@ -123,7 +135,7 @@ func startKnotResolver(t *testing.T, h *host, w *world, lines ...string) *proces
 // startRecursor resolves with PowerDNS Recursor, with more lines of its settings.
 func startRecursor(t *testing.T, h *host, w *world, lines ...string) *process {
 	t.Helper()
-	dir := t.TempDir()
+	dir := socketDir(t)
 	lua := write(t, dir, "recursor.lua", "clearTA('.')", fmt.Sprintf("addTA('.', %q)", w.ds))
 	write(t, dir, "recursor.conf", append([]string{
 		fmt.Sprintf("local-address=%s", h.addr),
