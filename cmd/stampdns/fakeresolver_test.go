@@ -75,6 +75,10 @@ func (f *fakeResolver) answer(r *dns.Msg, n int64, nonce, zone string, stream bo
 		path = "direct"
 	case "translated":
 		path, r.Authoritative, r.RecursionAvailable = "direct", true, false
+	case "forwarding-as-is":
+		path, r.Authoritative, r.RecursionAvailable = "forwarded", true, false
+	case "forwarding-cached":
+		path, ttl, r.Authoritative, r.RecursionAvailable = "direct", 5, true, false
 	case "cached":
 		ttl = 300
 	case "other-nonce":

@@ -172,24 +172,27 @@ func (t *probeTry) reached(r *dns.Msg, txt *dns.TXT, facts map[string]string, fr
 	} {
 		*to = printable(facts[key])
 	}
-	// Who asks the stamp through a translated address is told by the flags: what
-	// resolves for others says so (RA), whether or not it passes AA on.
-	own := t.Source == from.String() || r.Authoritative && !r.RecursionAvailable
+	// What resolves for others says so (RA), whether or not it passes AA on; only
+	// CoreDNS passes on all flags as they are, and has no RA.
+	own := t.Source == from.String()
+	asIs := r.Authoritative && !r.RecursionAvailable && t.TTL == 0 && t.Path == "direct"
 	switch {
 	case own:
 		t.Way = "the stamp itself, with no resolver between"
+	case asIs:
+		t.Way = "the stamp itself through a translated address, or a forwarder that passes flags on as CoreDNS does"
 	case t.Path == "iterative":
 		t.Way = "delegation (or a stub zone)"
 	default:
 		t.Way = "forwarding"
 	}
-	if t.Path == "direct" && !own {
+	if t.Path == "direct" && !own && !asIs {
 		t.note("the stamp has no name for this resolver: a resolver line in its delegation directive gives one")
 	}
 	if t.TTL > 0 {
 		t.note("the answer has TTL %d where the stamp gave 0: the resolver keeps answers for longer than it is told", t.TTL)
 	}
-	if r.Authoritative && !own {
+	if r.Authoritative && !own && !asIs {
 		t.note("the answer is marked as authoritative: the resolver passes on what it is told, as dnsmasq does")
 	}
 	t.Text = "reached: " + t.Way

@@ -207,7 +207,9 @@ func (h *handler) readQuestion(q *server.Query, f *facts) {
 			}
 		}
 	}
-	if q.Zone == 0 && q.Injected == nil && q.Verdict() == server.Answered {
+	// DS is asked for above the zones, too, by validators that forward: no sign of
+	// a cut in the wrong place.
+	if q.Zone == 0 && q.Type != dns.TypeDS && q.Injected == nil && q.Verdict() == server.Answered {
 		refused := q.RCode() == server.RCodeRefused
 		if kind, outside := uint8(0), false; refused || f.path == 0 {
 			if kind, outside = c.outside(q.Name); outside {

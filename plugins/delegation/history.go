@@ -136,8 +136,10 @@ func (e *entry) follow(w *worker, r *resolverCounts, f *facts, gapless bool) boo
 		return true
 	case f.tcp != 0:
 		r.tcpWithoutTC++
-	case e.reply != replyOK && f.reply == e.reply && f.ns == e.ns && soon:
-		return false // the time runs from the first
+	case e.reply != replyOK && f.reply == e.reply && (f.ns == e.ns || e.reply == replyCut) && soon:
+		// The time runs from the first. Who cannot come over TCP asks both servers
+		// over and over again (Unbound: every 3 s).
+		return false
 	case e.late(f.now):
 		r.unretried++
 	}

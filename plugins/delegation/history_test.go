@@ -88,6 +88,7 @@ func TestRepetition(t *testing.T) {
 		"refetched in time":   {[]step{udp(0, 1, replyOK, 100), udp(100*time.Second, 1, replyOK, 100)}, resolverCounts{refetch: histogram{buckets: [10]uint64{3: 1}, sum: 1}}, 0},
 		"too late for TCP":    {[]step{udp(0, 1, replyCut, 0), {11 * time.Second, facts{ns: 1, tcp: 1}}}, resolverCounts{tcpWithoutTC: 1}, 0},
 		"TC twice, far apart": {[]step{udp(0, 1, replyCut, 0), udp(11*time.Second, 1, replyCut, 0)}, resolverCounts{unretried: 1}, 0},
+		"TC at both in turn":  {[]step{udp(0, 1, replyCut, 0), udp(4*time.Second, 2, replyCut, 0), udp(4*time.Second, 1, replyCut, 0), udp(4*time.Second, 2, replyCut, 0)}, resolverCounts{unretried: 1}, 0},
 		"fault, late":         {[]step{udp(0, 1, replyFault, 0), udp(11*time.Second, 2, replyOK, 0)}, resolverCounts{}, 0},
 		"fault held back":     {[]step{udp(0, 2, replyOK, 0), udp(-2*time.Second, 1, replyFault, 0)}, resolverCounts{failover: failed(1, 2)}, 1},
 		"faults, then over":   {[]step{udp(0, 1, replyFault, 0), udp(time.Second, 1, replyFault, 0), udp(time.Second, 2, replyOK, 0)}, resolverCounts{failover: failed(1, 2)}, 1},
