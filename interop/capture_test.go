@@ -352,9 +352,11 @@ func list(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// minimized are the types that were asked for names between the zone and the name.
+// minimized are the types that were asked for names between the zone and deepName, and
+// whether each of these names was asked for.
 func minimized(queries []asked) string {
 	var types []string
+	names := map[string]bool{}
 	for _, a := range queries {
 		below, typ := strings.TrimPrefix(a.name(), "_."), a.typ()
 		if below != a.name() {
@@ -362,7 +364,14 @@ func minimized(queries []asked) string {
 		}
 		if a.name() != deepName && dns.IsSubDomain(below, deepName) && dns.IsSubDomain(stampZone, below) && below != stampZone {
 			types = append(types, typ)
+			names[below] = true
 		}
+	}
+	switch all := dns.CountLabel(deepName) - dns.CountLabel(stampZone) - 1; {
+	case len(names) == 0:
+		return nothing
+	case len(names) == all:
+		return list(types) + eachLabel
 	}
 	return list(types)
 }
