@@ -1,8 +1,8 @@
 // Package interop holds the tests of stampdns among other people's servers:
-// resolvers that find the stamp by delegation, servers that the stamp forwards
-// to, sound and impaired, servers that serve the same zones and must answer
-// alike, resolvers that reach the stamp by every way and by mistake, checkers that must accept our zone files, and clients that send odd
-// queries.
+// resolvers that find the stamp by delegation, reach it by every other way, or by
+// mistake do not; servers that the stamp forwards to, sound and impaired; servers
+// that serve the same zones and must answer alike; checkers that must accept our
+// zone files; and clients that send odd queries.
 //
 // Each server runs in a network namespace of its own, with its own address and
 // port 53; the tests make the namespaces and remove them. They need root and
