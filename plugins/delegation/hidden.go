@@ -23,8 +23,12 @@ type window struct {
 	cookies bool // client cookies differ, at one name server
 }
 
-// add adds a query.
+// add adds a query, unless it comes from this host itself: what looks whether the
+// server answers is no sign that there is no gateway.
 func (w *window) add(q *server.Query, f *facts) {
+	if f.src.loopback() {
+		return
+	}
 	if w.queries++; w.many {
 		return
 	}
@@ -118,7 +122,7 @@ func (h *hidden) get() (netip.Addr, string) {
 // than before.
 func (h *hidden) judge(w *window, now time.Time) (changed bool) {
 	addr, text := netip.Addr{}, ""
-	if !w.many && !w.source.addr().IsLoopback() {
+	if !w.many {
 		addr, text = h.suspect(w, now)
 	}
 	if addr.IsValid() {

@@ -35,6 +35,9 @@ func (s source) network() source {
 	return source{hi: s.hi}
 }
 
+// loopback says whether only this host can have the address.
+func (s source) loopback() bool { return s.is4() && s.lo>>24&0xff == 127 || s == (source{0, 1}) }
+
 // mask is the source with nothing but its first n bits, of 128.
 func (s source) mask(n int) source {
 	if n <= 64 {
