@@ -55,7 +55,7 @@ func TestAPIRequests(t *testing.T) {
 		{"explain a+b&c.example aaaa --from 2001:db8::1 --to [2001:db8::2]:53",
 			"GET /api/v1/explain?from=2001%3Adb8%3A%3A1&name=a%2Bb%26c.example&to=%5B2001%3Adb8%3A%3A2%5D%3A53&type=AAAA"},
 		{"journal", "GET /api/v1/journal?limit=100"},
-		{"journal --name *.a+b&c --type A --since 10m --limit 5 --json", "GET /api/v1/journal?limit=5&name=%2A.a%2Bb%26c&since=10m&type=A"},
+		{"journal --name *.a+b&c --type A --since 10m --limit 5 -o json", "GET /api/v1/journal?limit=5&name=%2A.a%2Bb%26c&since=10m&type=A"},
 		{"pep Get-AzureStackStampInformation", "GET /api/v1/stamp"},
 		{"pep Get-AzSDnsForwarder", "GET /api/v1/forwarders"},
 		{"pep Set-AzSDnsForwarder 192.0.2.1", "PUT /api/v1/forwarders"},

@@ -86,6 +86,7 @@ a name in the Corefile or that was learned by its traffic; else it is direct.`,
 	flags.addOutput()
 	cmd.Flags().StringVar(&failOn, "fail-on", failLevels[0], "exit with 1 if there are findings of this `LEVEL` or above: "+strings.Join(failLevels[:], ", "))
 	complete(cmd, "fail-on", failLevels[:]...)
+	asks(cmd, "fail-on")
 	return cmd
 }
 

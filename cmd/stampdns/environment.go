@@ -46,9 +46,30 @@ func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// isOption says whether the flag can be set by the environment: all but those
-// that every command of the library has.
+// isOption says whether the flag is one of ours: all but those that every command of
+// the library has.
 func isOption(f *pflag.Flag) bool { return f.Name != "help" && f.Name != "version" }
+
+// asksOnce is the annotation of flags that say what one call asks for.
+const asksOnce = "stampdns_asks_once"
+
+// asks marks flags of cmd that say what one call asks for, such as filters and whom
+// to probe. They are no environment variables: what was set for serve, or for another
+// verb, must not change a question without a word.
+func asks(cmd *cobra.Command, flags ...string) {
+	for _, name := range flags {
+		// The one error is that the flag does not exist.
+		if err := cmd.Flags().SetAnnotation(name, asksOnce, nil); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// isVariable says whether the flag can be set by the environment.
+func isVariable(f *pflag.Flag) bool {
+	_, once := f.Annotations[asksOnce]
+	return isOption(f) && !once
+}
 
 // readEnvironment sets the flags of cmd that the command line left alone from
 // the environment.
@@ -56,7 +77,7 @@ func (c *command) readEnvironment(cmd *cobra.Command) error {
 	var err error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		value, ok := c.env[envName(f.Name)]
-		if !ok || f.Changed || !isOption(f) || err != nil {
+		if !ok || f.Changed || !isVariable(f) || err != nil {
 			return
 		}
 		if wrong := f.Value.Set(value); wrong != nil {
@@ -69,7 +90,7 @@ func (c *command) readEnvironment(cmd *cobra.Command) error {
 // fromEnvironment says whether the flag has its value from the environment.
 func (c *command) fromEnvironment(f *pflag.Flag) bool {
 	_, ok := c.env[envName(f.Name)]
-	return ok && !f.Changed && isOption(f)
+	return ok && !f.Changed && isVariable(f)
 }
 
 // origin says where the user wrote an option of cmd, or could have: the flag, or
@@ -101,7 +122,7 @@ func (c *command) warnUnknown(root *cobra.Command, corefile string) {
 	var known []string
 	for _, verb := range commands(root) {
 		verb.Flags().VisitAll(func(f *pflag.Flag) {
-			if isOption(f) {
+			if isVariable(f) {
 				known = append(known, envName(f.Name))
 			}
 		})

@@ -25,7 +25,7 @@ func TestEveryFlagIsAVariable(t *testing.T) {
 	flags := 0
 	for _, verb := range commands(root()) {
 		verb.Flags().VisitAll(func(f *pflag.Flag) {
-			if !isOption(f) {
+			if !isVariable(f) {
 				return
 			}
 			flags++
@@ -76,5 +76,44 @@ func TestKubernetesServiceLinks(t *testing.T) {
 	}
 	if got := newEnvironment([]string{"STAMPDNS_PORT=53"}); got["STAMPDNS_PORT"] != "53" {
 		t.Error("STAMPDNS_PORT with a number is no option")
+	}
+}
+
+// TestVariablesMeanOneThing: a variable is for all verbs that have the option, so that
+// it has to be the same there.
+func TestVariablesMeanOneThing(t *testing.T) {
+	seen := map[string]string{}
+	for _, verb := range commands(root()) {
+		verb.Flags().VisitAll(func(f *pflag.Flag) {
+			if !isVariable(f) {
+				return
+			}
+			value, _ := pflag.UnquoteUsage(f)
+			meaning := f.Value.Type() + " " + value
+			if before, ok := seen[f.Name]; ok && before != meaning {
+				t.Errorf("%s: %s is %q, and %q elsewhere", verb.CommandPath(), envName(f.Name), meaning, before)
+			}
+			seen[f.Name] = meaning
+		})
+	}
+}
+
+// TestQuestionsAreNoVariables: what a call asks for is said on its command line.
+func TestQuestionsAreNoVariables(t *testing.T) {
+	for path, flag := range map[string]string{
+		"probe": "resolver", "journal": "resolver", "journal expect": "ns", "delegation": "fail-on", "fault clear": "all",
+		"explain": "from", "zone print": "file",
+	} {
+		r := root(envName(flag) + "=true")
+		cmd, _, err := r.Find(strings.Fields(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.PersistentPreRunE(cmd, nil); err != nil {
+			t.Fatal(err)
+		}
+		if f := cmd.Flags().Lookup(flag); f.Value.String() != f.DefValue {
+			t.Errorf("%s takes %s for --%s", path, envName(flag), flag)
+		}
 	}
 }

@@ -68,13 +68,13 @@ what follows is the way there. Nothing changes at the server.`,
 			}
 			if from != "" {
 				if _, err := netip.ParseAddr(from); err != nil {
-					return usagef("%s %q is no IP address", c.origin(flags.cmd, "from"), from)
+					return usagef("--from %q is no IP address", from)
 				}
 				question.Set("from", from)
 			}
 			if to != "" {
 				if !isAddress(to) {
-					return usagef("%s %q is no IP address, with or without a port", c.origin(flags.cmd, "to"), to)
+					return usagef("--to %q is no IP address, with or without a port", to)
 				}
 				question.Set("to", to)
 			}
@@ -90,6 +90,7 @@ what follows is the way there. Nothing changes at the server.`,
 	flags.addOutput()
 	cmd.Flags().StringVar(&from, "from", "", "`ADDRESS` of the client that would ask (default this machine)")
 	cmd.Flags().StringVar(&to, "to", "", "`ADDRESS` of the server that it would ask, with or without a port (default the first)")
+	asks(cmd, "from", "to")
 	return cmd
 }
 

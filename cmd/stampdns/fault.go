@@ -163,6 +163,7 @@ func (c *command) faultClear() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "end all faults")
+	asks(cmd, "all")
 	flags.add(c, cmd)
 	return cmd
 }

@@ -76,6 +76,7 @@ func journalFilters() []*journalFilter {
 func addFilters(cmd *cobra.Command, filters []*journalFilter) {
 	for _, f := range filters {
 		cmd.Flags().StringVar(&f.value, f.name, "", f.usage)
+		asks(cmd, f.name)
 	}
 	complete(cmd, "path", "iterative", "forwarded", "direct")
 	complete(cmd, "transport", "udp", "tcp")
@@ -112,11 +113,12 @@ came, which name server it was sent to, from where, by which path, and what
 became of it. The server needs the directive journal. RESOLVER and PATH are told
 where it has the directive delegation, too.
 
-With --follow the queries are shown as they come, until Ctrl-C. Where the server
+With --follow the queries are shown as they come, until Ctrl-C. With -o json each is
+a JSON object on a line. Where the server
 did not record every query, or more come than --max a second, it is said.`,
 		Example: `  stampdns journal
   stampdns journal --resolver corp --name '*.blob.*'
-  stampdns journal --source 192.0.2.0/24 --since 10m --json
+  stampdns journal --source 192.0.2.0/24 --since 10m -o json
   stampdns journal --follow --path iterative`,
 		Args: knownVerb,
 		RunE: func(*cobra.Command, []string) error {
@@ -133,7 +135,8 @@ did not record every query, or more come than --max a second, it is said.`,
 	f.Uint16Var(&j.limit, "limit", journalLimit, "show this `NUMBER` of queries, the newest; with --follow 10 unless given")
 	f.BoolVarP(&j.follow, "follow", "f", false, "show queries as they come")
 	f.Uint16Var(&j.max, "max", followedMax, "with --follow, show at most this `NUMBER` of queries a second")
-	f.BoolVar(&j.json, "json", false, "print a JSON object a line")
+	j.addOutput()
+	asks(cmd, "since", "limit", "follow", "max")
 	cmd.AddCommand(c.journalExpect())
 	return cmd
 }
@@ -141,10 +144,10 @@ did not record every query, or more come than --max a second, it is said.`,
 // journalFlags are what the verb journal is told.
 type journalFlags struct {
 	apiFlags
-	filters      []*journalFilter
-	since        string
-	limit, max   uint16
-	follow, json bool
+	filters    []*journalFilter
+	since      string
+	limit, max uint16
+	follow     bool
 }
 
 // get asks for the entries that the flags want.
@@ -166,7 +169,7 @@ func (j *journalFlags) list() error {
 		return err
 	}
 	j.noteSampled(l)
-	if j.json {
+	if j.output == "json" {
 		return writeLines(j.command.stdout, l.Entries)
 	}
 	rows := make([][]string, len(l.Entries))

@@ -80,12 +80,12 @@ func TestJournalOfAServer(t *testing.T) {
 	w.want("journal", exitOK,
 		`^\S+Z  ns01  127\.0\.0\.1:\d+  other     direct     udp    rd  A     portal\.east\.cloud\.fabrikam\.com\. +NOERROR  \S+s +-$`,
 		`^\S+Z  ns02  127\.0\.0\.1:\d+  corp      iterative  udp    -   A     x\\027\[2j\\200\\"\.blob\.east\.cloud\.fabrikam\.com\.  NOERROR  \S+s +-$`)
-	for _, line := range []string{"journal", "journal --json", "journal expect --never --within 10ms", "journal expect --never --json --within 10ms"} {
+	for _, line := range []string{"journal", "journal -o json", "journal expect --never --within 10ms", "journal expect --never -o json --within 10ms"} {
 		if _, stdout, stderr := w.run(line); control.MatchString(stdout + stderr) {
 			t.Errorf("%s prints control characters: %q", line, stdout+stderr)
 		}
 	}
-	_, stdout, _ := w.run("journal --json --resolver corp")
+	_, stdout, _ := w.run("journal -o json --resolver corp")
 	var entry journalEntry
 	if err := json.Unmarshal([]byte(stdout), &entry); err != nil || entry.NS != "ns02" || strings.Count(stdout, "\n") != 1 {
 		t.Errorf("%s: %v", stdout, err)
@@ -96,7 +96,7 @@ func TestJournalOfAServer(t *testing.T) {
 // TestJournalFollow: following goes on over a reload of the server, and shows every
 // query once, until Ctrl-C.
 func TestJournalFollow(t *testing.T) {
-	for _, form := range []string{"", "--json"} {
+	for _, form := range []string{"", "-o json"} {
 		w := watch(t, "journal")
 		for i := range 12 {
 			w.ask(1, fmt.Sprintf("before%d.example.", i), true)
@@ -243,7 +243,7 @@ func TestJournalExpect(t *testing.T) {
 func TestJournalExpectJSON(t *testing.T) {
 	w := watch(t, "journal")
 	w.ask(1, "x.blob.east.cloud.fabrikam.com.", false)
-	code, stdout, _ := w.run("journal expect --ns ns02 --json --within 20ms --since 1m")
+	code, stdout, _ := w.run("journal expect --ns ns02 -o json --within 20ms --since 1m")
 	var r expectResult
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitFailed || strings.Count(stdout, "\n") != 1 {
 		t.Fatalf("%d %s: %v", code, stdout, err)
@@ -252,7 +252,7 @@ func TestJournalExpectJSON(t *testing.T) {
 		len(r.Instead) != 1 || r.Instead[0].Count != 1 || r.Instead[0].Groups[0].Values["ns"] != "ns01" {
 		t.Errorf("%s", stdout)
 	}
-	code, stdout, _ = w.run("journal expect --ns ns01 --json --count 1 --within 20ms --since 1m")
+	code, stdout, _ = w.run("journal expect --ns ns01 -o json --count 1 --within 20ms --since 1m")
 	r = expectResult{}
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitOK || !r.OK || r.Count != 1 || *r.AtMost != 1 || len(r.Entries) != 1 || len(r.Instead) != 0 {
 		t.Errorf("%d %s: %v", code, stdout, err)

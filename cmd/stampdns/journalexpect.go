@@ -49,7 +49,8 @@ code is 2 if the command line is wrong or no server can be asked.`,
 	f.Uint16Var(&e.atLeast, "at-least", 1, "expect this `NUMBER` of queries or more")
 	f.Uint16Var(&e.atMost, "at-most", 0, "expect this `NUMBER` of queries or fewer")
 	f.BoolVar(&e.never, "never", false, "expect no query")
-	f.BoolVar(&e.json, "json", false, "print the result as JSON")
+	e.addOutput()
+	asks(cmd, "within", "since", "count", "at-least", "at-most", "never")
 	return cmd
 }
 
@@ -59,7 +60,7 @@ type expectation struct {
 	filters                []*journalFilter
 	within, since          time.Duration
 	count, atLeast, atMost uint16
-	never, json            bool
+	never                  bool
 
 	least  int
 	most   *int // nil for any number
@@ -224,7 +225,7 @@ func (e *expectation) report(ok bool) error {
 			return &usageError{err}
 		}
 	}
-	if e.json {
+	if e.output == "json" {
 		err = writeObject(e.command.stdout, r)
 	} else {
 		err = e.write(&r)

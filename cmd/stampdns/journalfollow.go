@@ -46,7 +46,7 @@ func (j *journalFlags) followEntries() error {
 		return err
 	}
 	j.noteSampled(l)
-	if !j.json {
+	if j.output != "json" {
 		if _, err := fmt.Fprintln(j.command.stdout, strings.ToUpper(journalLine(journalHeader()))); err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ var errCannotShow = errors.New("write")
 // show writes one entry.
 func (j *journalFlags) show(raw json.RawMessage) error {
 	var err error
-	if j.json {
+	if j.output == "json" {
 		err = writeObject(j.command.stdout, raw)
 	} else {
 		row, fault := journalRow(raw)

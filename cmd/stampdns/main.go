@@ -8,8 +8,8 @@
 //     without a full stop.
 //   - The exit code is 0 when it worked, 1 when it did not, 2 when the command
 //     line or the environment is wrong.
-//   - Each option FLAG-NAME is also the environment variable STAMPDNS_FLAG_NAME;
-//     the flag wins.
+//   - Each option FLAG-NAME is also the environment variable STAMPDNS_FLAG_NAME,
+//     but for those that say what one call asks for; the flag wins.
 //   - Nothing is asked: no verb reads a terminal.
 package main
 
@@ -107,7 +107,8 @@ func (c *command) root() *cobra.Command {
 stamp: its two name servers, its external zones and the zones its users make.
 
 Each option is also an environment variable: --ns01 is STAMPDNS_NS01. The flag
-wins over the variable.`,
+wins over the variable. Only options that say what one call asks for, such as the
+filters of journal, are flags alone.`,
 		Example: `  stampdns serve
   stampdns serve --stamp AzureStackStampInformation.json
   stampdns endpoints -o markdown`,

@@ -22,7 +22,7 @@ import (
 //	exit N stampdns ARG…  the same, and it must exit N
 //	env NAME=VALUE        set a variable for the commands below
 //	api [sample]          set STAMPDNS_API to an API of the test's own
-//	resolver KIND         set STAMPDNS_RESOLVER to a resolver of the test's own
+//	resolver KIND         have RESOLVER in commands below be the address of a resolver of the test's own
 //	stdin FILE            give FILE to the next command
 //	stdout REGEXP         the last command's stdout must match (! stdout: must not)
 //	stderr REGEXP         the same for stderr
@@ -67,6 +67,7 @@ type script struct {
 	env            []string
 	stdin          []byte
 	api            *fakeAPI // the last one
+	resolver       string   // the address of the last one
 	stdout, stderr bytes.Buffer
 }
 
@@ -84,7 +85,7 @@ func (s *script) step(args []string) {
 		s.api.sample = len(args) > 1
 		s.set("STAMPDNS_API=" + s.api.serve())
 	case "resolver":
-		s.set("STAMPDNS_RESOLVER=" + serveResolver(s.t, args[1], s.api))
+		s.resolver = serveResolver(s.t, args[1], s.api)
 	case "stdin":
 		s.stdin = s.read(args[1])
 	case "exit":
@@ -118,6 +119,11 @@ func (s *script) command(args []string, want int) {
 	s.t.Helper()
 	s.stdout.Reset()
 	s.stderr.Reset()
+	for i, arg := range args {
+		if arg == "RESOLVER" {
+			args[i] = s.resolver
+		}
+	}
 	got := run(args, bytes.NewReader(s.stdin), &s.stdout, &s.stderr, s.env)
 	s.stdin = nil
 	if got != want {

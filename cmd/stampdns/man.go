@@ -177,7 +177,10 @@ func optionList(cmd *cobra.Command) string {
 		if value != "" {
 			fmt.Fprintf(&list, " *%s*", value)
 		}
-		fmt.Fprintf(&list, "\n: %s. Environment: %s.", usage, envName(f.Name))
+		fmt.Fprintf(&list, "\n: %s.", usage)
+		if isVariable(f) {
+			fmt.Fprintf(&list, " Environment: %s.", envName(f.Name))
+		}
 		if f.DefValue != "" && f.DefValue != "[]" && f.DefValue != "false" {
 			fmt.Fprintf(&list, " Default: %s.", f.DefValue)
 		}

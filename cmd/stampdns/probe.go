@@ -25,11 +25,11 @@ const (
 // probeFlags are the options of probe.
 type probeFlags struct {
 	apiFlags
-	resolver        string
-	zones           []string
-	tcp, both, json bool
-	timeout         time.Duration
-	tries           uint16
+	resolver  string
+	zones     []string
+	tcp, both bool
+	timeout   time.Duration
+	tries     uint16
 }
 
 func (c *command) probe() *cobra.Command {
@@ -59,7 +59,7 @@ Exit code 0 means that all zones were reached, 1 that one was not.`,
 	f.BoolVar(&flags.both, "both", false, "fail unless both name servers were seen, in each zone")
 	f.DurationVar(&flags.timeout, "timeout", 3*time.Second, "how long to wait for an answer, a `DURATION`")
 	f.Uint16Var(&flags.tries, "tries", probeTries, "`NUMBER` of probes in each zone")
-	f.BoolVar(&flags.json, "json", false, "the same as -o json")
+	asks(cmd, "resolver", "zone", "tcp", "both", "timeout", "tries")
 	return cmd
 }
 
@@ -82,14 +82,14 @@ func (p *probeFlags) run(ctx context.Context) error {
 	for _, name := range names {
 		z, err := parseProbeZone(name)
 		if err != nil {
-			return usagef("%s %q: %w", p.command.origin(p.cmd, "zone"), name, err)
+			return usagef("--zone %q: %w", name, err)
 		}
 		result := p.probeZone(ctx, asker, side, z)
 		report.Zones = append(report.Zones, result)
 		report.Reached = report.Reached && result.Reached && (!p.both || result.both())
 	}
 	report.API, report.Joined, report.NotJoined = side.base(), side.joined(), side.why
-	if p.named("api") && side.client != nil && side.why != "" {
+	if p.given("api") && side.client != nil && side.why != "" {
 		p.command.note("warning: not joined with the server's side: %s", side.why)
 	}
 	if err := p.writeReport(report); err != nil {
@@ -103,36 +103,25 @@ func (p *probeFlags) run(ctx context.Context) error {
 
 // target checks the options, and is whom to ask.
 func (p *probeFlags) target() (netip.AddrPort, error) {
-	if p.json {
-		p.output = "json"
-	}
 	if err := oneOf("output", p.output, apiFormats[:]); err != nil {
 		return netip.AddrPort{}, err
 	}
-	option := p.command.origin(p.cmd, "resolver")
 	switch {
-	case p.resolver == "", option != "--resolver" && strings.Contains(p.resolver, "="):
-		// What has a = in it is for serve, which may have the same variable.
+	case p.resolver == "":
 		return netip.AddrPort{}, usagef("whom to ask is missing: give --resolver ADDRESS")
 	case p.tries < 1 || p.tries > mostProbes:
-		return netip.AddrPort{}, usagef("%s %d: want a number from 1 to %d", p.command.origin(p.cmd, "tries"), p.tries, mostProbes)
+		return netip.AddrPort{}, usagef("--tries %d: want a number from 1 to %d", p.tries, mostProbes)
 	case p.timeout <= 0:
-		return netip.AddrPort{}, usagef("%s %s: want a duration such as 2s", p.command.origin(p.cmd, "timeout"), p.timeout)
+		return netip.AddrPort{}, usagef("--timeout %s: want a duration such as 2s", p.timeout)
 	}
 	if to, err := netip.ParseAddrPort(p.resolver); err == nil && to.Port() != 0 {
 		return to, nil
 	}
 	addr, err := netip.ParseAddr(strings.Trim(p.resolver, "[]"))
 	if err != nil {
-		return netip.AddrPort{}, usagef("%s %q is no IP address, with or without a port", option, p.resolver)
+		return netip.AddrPort{}, usagef("--resolver %q is no IP address, with or without a port", p.resolver)
 	}
 	return netip.AddrPortFrom(addr, 53), nil
-}
-
-// named says whether the user said something of an option, by flag or variable.
-func (p *probeFlags) named(flag string) bool {
-	f := p.cmd.Flags().Lookup(flag)
-	return f.Changed || p.command.fromEnvironment(f)
 }
 
 // usualZones are those of the stamp that the API tells of, else of the sample stamp.

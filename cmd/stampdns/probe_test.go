@@ -20,7 +20,7 @@ func TestProbeTheStamp(t *testing.T) {
 	if server == nil || api == nil {
 		t.Fatal("the summary lacks ns02 or the API")
 	}
-	code, stdout, stderr := runAgainst(nil, "probe", "--resolver", server[1]+":"+server[2], "--api", api[1], "--json")
+	code, stdout, stderr := runAgainst(nil, "probe", "--resolver", server[1]+":"+server[2], "--api", api[1], "-o", "json")
 	var report probeReport
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil || code != exitOK || stderr != "" {
 		t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)

@@ -74,6 +74,7 @@ canonical order, names in full, one record a line.`,
 	}
 	flags.add(c, cmd)
 	cmd.Flags().StringVar(&file, "file", "", "print the zone in this master `FILE`")
+	asks(cmd, "file")
 	return cmd
 }
 
@@ -143,6 +144,7 @@ The exit code is 1 if there is an error; with --strict also for a warning.`,
 		},
 	}
 	cmd.Flags().StringVar(&origin, "origin", "", "`ZONE` that the file holds")
+	asks(cmd, "origin")
 	cmd.Flags().BoolVar(&strict, "strict", false, "take warnings for errors")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "`FORMAT`: "+strings.Join(zoneFormats[:], ", "))
 	complete(cmd, "output", zoneFormats[:]...)
