@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ func pages(t *testing.T) map[string]string {
 // free ports, and asks what the summary says to try.
 func TestDocumentedCorefiles(t *testing.T) {
 	block := regexp.MustCompile("(?s)```corefile\n(.*?)```")
-	ports := strings.NewReplacer(":1053", ":0", "127.0.0.1:9153", "127.0.0.1:0", " :8080", " 127.0.0.1:0", " :8181", " 127.0.0.1:0")
+	ports := strings.NewReplacer(":1053", ":0", "127.0.0.1:9153", "127.0.0.1:0", "127.0.0.1:8053", "127.0.0.1:0", " :8080", " 127.0.0.1:0", " :8181", " 127.0.0.1:0")
 	n := 0
 	for file, text := range pages(t) {
 		for _, found := range block.FindAllStringSubmatch(text, -1) {
@@ -89,17 +90,42 @@ func TestServePageIsComplete(t *testing.T) {
 	})
 }
 
-// TestLinks follows the links of the documentation that stay in the repository.
+// TestLinks follows the links of the documentation that stay in the repository, to the
+// heading that they name.
 func TestLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
-	for file, text := range pages(t) {
+	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	texts := pages(t)
+	readmes, err := filepath.Glob("../../plugins/*/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range readmes {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[file] = string(text)
+	}
+	for file, text := range texts {
 		for _, found := range link.FindAllStringSubmatch(text, -1) {
-			if strings.Contains(found[1], "://") {
-				continue
+			to := file
+			if found[1] != "" {
+				to = filepath.Join(filepath.Dir(file), found[1])
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(file), found[1])); err != nil {
+			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s: %v", file, err)
+			} else if found[2] != "" && !slices.Contains(anchors(texts[to]), found[2]) {
+				t.Errorf("%s: %s has no heading %s", file, to, found[2])
 			}
 		}
 	}
+}
+
+// anchors are the names that the headings of a page have as targets of links.
+func anchors(page string) (names []string) {
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
+		name := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
 }

@@ -42,35 +42,54 @@ func shellWords(line string) []string {
 // TestOperatePage runs each command line of docs/operate.md, those of curl
 // too, against an API that is strict.
 func TestOperatePage(t *testing.T) {
-	page, err := os.ReadFile(operatePage)
+	if n := runPage(t, operatePage); n < 20 {
+		t.Errorf("only %d command lines", n)
+	}
+}
+
+// TestDelegationPage runs each command line of docs/delegation.md.
+func TestDelegationPage(t *testing.T) {
+	if n := runPage(t, "../../docs/delegation.md"); n < 15 {
+		t.Errorf("only %d command lines", n)
+	}
+}
+
+// runPage runs the command lines of a page. It returns how many there are.
+func runPage(t *testing.T, file string) int {
+	t.Helper()
+	page, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	api := newFakeAPI(t, "")
 	base := api.serve()
-	lines := regexp.MustCompile(`(?m)^    (stampdns|curl) .*$`).FindAllString(string(page), -1)
+	lines := regexp.MustCompile(`(?m)^ +(stampdns|curl) .*$`).FindAllString(string(page), -1)
 	for _, line := range lines {
 		words := shellWords(strings.TrimSpace(line))
-		before := len(api.asked())
-		if i := slices.Index(words, "--resolver"); words[1] == "probe" && i > 0 {
-			words[i+1] = serveResolver(t, "delegated", api)
-			if code, stdout, stderr := runAgainst([]string{"STAMPDNS_API=" + base}, words[1:]...); code != exitOK || len(api.asked()) == before {
-				t.Errorf("%s\nexits with %d, asks the API %d times: %s%s", line, code, len(api.asked())-before, stdout, stderr)
-			}
-			continue
-		}
-		if words[0] == "curl" {
+		before, want, asks := len(api.asked()), exitOK, 1
+		switch {
+		case words[0] == "curl":
 			curl(t, base, words[1:])
-		} else if code, _, stderr := runAgainst([]string{"STAMPDNS_API=" + base}, words[1:]...); code != exitOK {
-			t.Errorf("%s\nexits with %d: %s", line, code, stderr)
+			words = nil
+		case words[1] == "serve":
+			words, asks = append(words, "--print-conf"), 0
+		case words[1] == "probe":
+			words[slices.Index(words, "--resolver")+1] = serveResolver(t, "delegated", api)
+		case slices.Contains(words, "--never"), slices.Contains(words, "--fail-on"):
+			// The API has what these lines are against.
+			want = exitFailed
 		}
-		if len(api.asked()) != before+1 {
-			t.Errorf("%s\nasks the server %d times", line, len(api.asked())-before)
+		if words != nil {
+			if code, stdout, stderr := runAgainst([]string{"STAMPDNS_API=" + base}, words[1:]...); code != want {
+				t.Errorf("%s\nexits with %d: %s%s", line, code, stdout, stderr)
+			}
+		}
+		asked := len(api.asked()) - before
+		if probes := words != nil && words[1] == "probe"; probes && asked == 0 || !probes && asked != asks {
+			t.Errorf("%s\nasks the server %d times", line, asked)
 		}
 	}
-	if len(lines) < 20 {
-		t.Errorf("only %d command lines", len(lines))
-	}
+	return len(lines)
 }
 
 // curl makes the request that the program would, of base.
