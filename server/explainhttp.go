@@ -4,15 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
-	"strconv"
-	"strings"
-
-	"github.com/miekg/dns"
 )
 
 // ExplainHandler answers GET requests with the Explanation of a question as JSON.
@@ -75,7 +69,7 @@ func parseExplain(rawQuery string) (question ExplainQuestion, err error) {
 		return question, errors.New("no name: say what to explain, such as ?name=www.contoso.com&type=A")
 	}
 	if text := values.Get("type"); text != "" {
-		if question.Type, err = parseType(text); err != nil {
+		if question.Type, err = ParseType(text); err != nil {
 			return question, err
 		}
 	}
@@ -90,21 +84,6 @@ func parseExplain(rawQuery string) (question ExplainQuestion, err error) {
 		}
 	}
 	return question, nil
-}
-
-// parseType reads a query type by its name or as TYPE65280 (RFC 3597 section 5).
-func parseType(text string) (uint16, error) {
-	upper := strings.ToUpper(text)
-	if t, ok := dns.StringToType[upper]; ok && t != dns.TypeNone {
-		return t, nil
-	}
-	if number, ok := strings.CutPrefix(upper, "TYPE"); ok {
-		if n, err := strconv.ParseUint(number, 10, 16); err == nil && n > 0 {
-			return uint16(n), nil
-		}
-	}
-	known := slices.Sorted(maps.Keys(dns.StringToType))
-	return 0, fmt.Errorf("unknown type %q%s: write one such as A, or TYPE65280", text, Suggest(upper, known))
 }
 
 // parseTo reads an address with a port or without.

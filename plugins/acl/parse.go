@@ -2,10 +2,7 @@ package acl
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-
-	"github.com/miekg/dns"
 
 	"github.com/stampdns/stampdns/server"
 )
@@ -94,32 +91,18 @@ func sections(d *server.Directive, args []string) (types, nets []string, err err
 	return types, nets, nil
 }
 
-// parseTypes reads query types, TYPE65280 (RFC 3597 section 5) among them; nil
-// is all of them.
+// parseTypes reads query types; nil is all of them.
 func parseTypes(d *server.Directive, names []string) ([]uint16, error) {
 	var types []uint16
 	for _, name := range names {
 		if name == "*" {
 			return nil, nil
 		}
-		upper := strings.ToUpper(name)
-		t, ok := dns.StringToType[upper]
-		if number, unknown := strings.CutPrefix(upper, "TYPE"); !ok && unknown {
-			n, err := strconv.ParseUint(number, 10, 16)
-			t, ok = uint16(n), err == nil
-		}
-		if !ok {
-			return nil, d.UsageErr("unknown query type %q%s", name, server.Suggest(upper, typeNames()))
+		t, err := server.ParseType(name)
+		if err != nil {
+			return nil, d.UsageErr("%w", err)
 		}
 		types = append(types, t)
 	}
 	return types, nil
-}
-
-func typeNames() []string {
-	names := make([]string, 0, len(dns.StringToType))
-	for name := range dns.StringToType {
-		names = append(names, name)
-	}
-	return names
 }

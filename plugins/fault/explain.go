@@ -7,6 +7,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/stampdns/stampdns/server"
+	"github.com/stampdns/stampdns/zones/wire"
 )
 
 // Explain says which fault would be put into the query. What chance and counting
@@ -19,7 +20,7 @@ func (b *block) Explain(q *server.Query) server.Step {
 		step.Text = "No fault is in use."
 		return step
 	}
-	name := text(nil, q.Name)
+	name := wire.AppendText(nil, q.Name)
 	var maybe []string
 	for _, r := range t.queries {
 		if !r.about(q, b.labels[q.NS], name) || r.count > 0 && r.left.Load() <= 0 {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stampdns/stampdns/server"
+	"github.com/stampdns/stampdns/zones/wire"
 )
 
 // Plugin is the fault directive.
@@ -96,10 +97,11 @@ func (b *block) inject(q *server.Query, t *table) server.Verdict {
 
 // choose is the rule that acts on the query, nil if none does.
 func (b *block) choose(q *server.Query, t *table) (*rule, uint64) {
-	var buf [maxNameText]byte
+	// The longest presentation form has \DDD for each octet.
+	var buf [4 * wire.MaxName]byte
 	var name []byte
 	if t.named {
-		name = text(buf[:0], q.Name)
+		name = wire.AppendText(buf[:0], q.Name)
 	}
 	ns := b.labels[q.NS]
 	for _, r := range t.queries {

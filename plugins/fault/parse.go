@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/stampdns/stampdns/server"
 	"github.com/stampdns/stampdns/zones/wire"
 )
@@ -185,16 +183,22 @@ func (p *parser) part(word string, values []string) (err error) {
 		return nil
 	case "name":
 		for _, v := range values {
-			g, err := parseGlob(v)
+			p, err := server.ParseNamePattern(v)
 			if err != nil {
 				return err
 			}
-			s.names = append(s.names, g)
+			s.names = append(s.names, p)
 		}
 		return nil
 	case "type":
-		s.types, err = parseTypes(values)
-		return err
+		for _, v := range values {
+			t, err := server.ParseType(v)
+			if err != nil {
+				return err
+			}
+			s.types = append(s.types, t)
+		}
+		return nil
 	case "transport":
 		return p.transports(values)
 	case "client":
@@ -316,26 +320,4 @@ func duration(what, text string, least, most time.Duration) (time.Duration, erro
 		return 0, fmt.Errorf("%s %s: it is from %s to %s", what, text, durationText(least), durationText(most))
 	}
 	return d, nil
-}
-
-// parseTypes reads query types, TYPE65280 (RFC 3597 section 5) among them.
-func parseTypes(names []string) (types []uint16, err error) {
-	for _, name := range names {
-		upper := strings.ToUpper(name)
-		t, ok := dns.StringToType[upper]
-		if number, unknown := strings.CutPrefix(upper, "TYPE"); !ok && unknown {
-			n, err := strconv.ParseUint(number, 10, 16)
-			t, ok = uint16(n), err == nil
-		}
-		if !ok {
-			var known []string
-			for k := range dns.StringToType {
-				known = append(known, k)
-			}
-			slices.Sort(known)
-			return nil, fmt.Errorf("unknown query type %q%s", name, server.Suggest(upper, known))
-		}
-		types = append(types, t)
-	}
-	return types, nil
 }

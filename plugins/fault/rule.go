@@ -69,7 +69,7 @@ func (r *rule) anew() *rule {
 }
 
 // about says whether the rule is about a query; ns is the label of the name server
-// that was asked, name the question's as globs match it.
+// that was asked, name the question's as patterns match it.
 func (r *rule) about(q *server.Query, ns string, name []byte) bool {
 	if !r.over.has(q.Transport) || r.kind.needsEDNS() && !q.EDNS.Present {
 		return false
@@ -86,8 +86,8 @@ func (r *rule) about(q *server.Query, ns string, name []byte) bool {
 	if r.names == nil {
 		return true
 	}
-	for _, g := range r.names {
-		if g.matches(name) {
+	for _, p := range r.names {
+		if p.Match(name) {
 			return true
 		}
 	}

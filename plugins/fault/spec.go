@@ -32,7 +32,7 @@ type spec struct {
 	kind kind
 	// What it is about; nil is all.
 	ns        []string
-	names     []glob
+	names     []server.NamePattern
 	types     []uint16
 	over      transports
 	clients   server.Networks
@@ -134,8 +134,8 @@ func (s *spec) document() {
 			d.Arguments = append(d.Arguments, n.String())
 		}
 	}
-	for _, g := range s.names {
-		name := g.String()
+	for _, p := range s.names {
+		name := p.String()
 		if isKeyword(name) {
 			name += "."
 		}

@@ -281,7 +281,7 @@ func TestList(t *testing.T) {
 	}
 	for query, want := range map[string]string{
 		"?limit=0": "from 1 to 1000", "?limit=1001": "from 1 to 1000", "?order=up": "neither oldest nor newest", "?after=x": "neither the id of an entry nor a cursor",
-		"?before=-1": "neither the id", "?max=1": "there is no filter", "?type=x": "is unknown",
+		"?before=-1": "neither the id", "?max=1": "there is no filter", "?type=x": "unknown query type",
 	} {
 		if status, body := o.get(query); status != 400 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s, want %s", query, status, body, want)

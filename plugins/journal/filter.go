@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -19,7 +18,7 @@ import (
 // filter says which entries are wanted. What is not set lets all pass.
 type filter struct {
 	resolver, ns, fault *string
-	name                *glob
+	name                *server.NamePattern
 	qtype               *uint16
 	path                *server.Path
 	transport           *server.Transport
@@ -75,9 +74,13 @@ func (f *filter) set(key, value string, now time.Time) (err error) {
 	case "fault":
 		f.fault = &value
 	case "name":
-		f.name, err = parseGlob(value)
+		var p server.NamePattern
+		p, err = server.ParseNamePattern(value)
+		f.name = &p
 	case "type":
-		f.qtype, err = parseType(value)
+		var t uint16
+		t, err = server.ParseType(value)
+		f.qtype = &t
 	case "path":
 		f.path, err = parsePath(value)
 	case "transport":
@@ -90,20 +93,6 @@ func (f *filter) set(key, value string, now time.Time) (err error) {
 		f.since, err = parseSince(value, now)
 	}
 	return err
-}
-
-func parseType(text string) (*uint16, error) {
-	upper := strings.ToUpper(text)
-	if t, ok := dns.StringToType[upper]; ok {
-		return &t, nil
-	}
-	if code, ok := strings.CutPrefix(upper, "TYPE"); ok {
-		if n, err := strconv.ParseUint(code, 10, 16); err == nil {
-			t := uint16(n)
-			return &t, nil
-		}
-	}
-	return nil, fmt.Errorf("type %q is unknown: write a type such as AAAA, or TYPE and its number", text)
 }
 
 func parsePath(text string) (*server.Path, error) {
@@ -202,62 +191,5 @@ func (f *filter) matchName(s *slot) bool {
 	n := copy(buf[:], s.asked())
 	wire.Lower(buf[:n])
 	f.text = wire.AppendText(f.text[:0], buf[:n])
-	return f.name.match(f.text)
-}
-
-// glob is a pattern for names in presentation form: a star stands for any run of
-// characters, dots too, or for none. The last dot does not count.
-type glob struct {
-	// parts are what stands between the stars, in lower case.
-	parts [][]byte
-}
-
-// parseGlob reads a pattern.
-func parseGlob(text string) (*glob, error) {
-	if i := strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }); i >= 0 {
-		return nil, fmt.Errorf("name %q has more than printable ASCII: names are shown with \\DDD in its place", text)
-	}
-	g := new(glob)
-	for part := range strings.SplitSeq(bare(strings.ToLower(text)), "*") {
-		g.parts = append(g.parts, []byte(part))
-	}
-	return g, nil
-}
-
-// bare is a name or pattern without its last dot, unless that is escaped.
-func bare[T string | []byte](name T) T {
-	end := len(name) - 1
-	if end < 0 || name[end] != '.' {
-		return name
-	}
-	escapes := 0
-	for i := end - 1; i >= 0 && name[i] == '\\'; i-- {
-		escapes++
-	}
-	if escapes%2 == 1 {
-		return name
-	}
-	return name[:end]
-}
-
-// match says whether a name in lower case is of the pattern. It takes time in
-// proportion to the length of the name and the pattern's.
-func (g *glob) match(name []byte) bool {
-	name = bare(name)
-	first, last := g.parts[0], g.parts[len(g.parts)-1]
-	if len(g.parts) == 1 {
-		return bytes.Equal(name, first)
-	}
-	if len(name) < len(first)+len(last) || !bytes.HasPrefix(name, first) || !bytes.HasSuffix(name, last) {
-		return false
-	}
-	name = name[len(first) : len(name)-len(last)]
-	for _, part := range g.parts[1 : len(g.parts)-1] {
-		i := bytes.Index(name, part)
-		if i < 0 {
-			return false
-		}
-		name = name[i+len(part):]
-	}
-	return true
+	return f.name.Match(f.text)
 }

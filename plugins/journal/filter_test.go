@@ -11,84 +11,6 @@ import (
 	"github.com/stampdns/stampdns/zones/wire"
 )
 
-func TestGlob(t *testing.T) {
-	for _, tc := range []struct {
-		pattern, name string
-		want          bool
-	}{
-		{"*.blob.*", "x.blob.east.cloud.fabrikam.com.", true},
-		{"*.BLOB.*", "x.blob.east.cloud.fabrikam.com.", true},
-		{"*.blob.*", "blob.east.cloud.fabrikam.com.", false},
-		{"*.blob.*", "a.b.blob.c.", true},
-		{"blob.*", "blob.x.", true},
-		{"blob.*", "xblob.x.", false},
-		{"*.com", "a.com.", true},
-		{"*.com.", "a.com.", true},
-		{"*.com", "a.com.x.", false},
-		{"a.com", "a.com.", true},
-		{"a.com.", "a.com.", true},
-		{"a.com", "b.a.com.", false},
-		{"*", ".", true},
-		{"*", "a.", true},
-		{".", ".", true},
-		{".", "a.", false},
-		{"a*a", "a.", false},
-		{"a*a", "aa.", true},
-		{"a*b*c", "a.b.c.", true},
-		{"a*b*c", "a.c.b.", false},
-		{"**", "a.", true},
-		{"a**b", "ab.", true},
-		{"*ab*ab*", "abab.", true},
-		{"*aba*ba", "ababa.", true},
-		{"*aba*aba", "ababa.", false},
-		{`a\.`, `a\..`, true},
-		{`a\.`, `a.`, false},
-		{`a\\.`, `a\\.`, true},
-		{`*\007*`, `a\007b.x.`, true},
-		{"*.x", `*.x.`, true},
-	} {
-		g, err := parseGlob(tc.pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := g.match([]byte(tc.name)); got != tc.want {
-			t.Errorf("%s and %s: %v", tc.pattern, tc.name, got)
-		}
-	}
-	for _, pattern := range []string{"a b", "a\tb", "é", "a\x00", "a\x7f", "\xff"} {
-		if _, err := parseGlob(pattern); err == nil {
-			t.Errorf("pattern %q is taken", pattern)
-		}
-	}
-}
-
-// slow is a glob matcher that tries everything.
-func slow(pattern, name string) bool {
-	switch {
-	case pattern == "":
-		return name == ""
-	case pattern[0] == '*':
-		return slow(pattern[1:], name) || name != "" && slow(pattern, name[1:])
-	}
-	return name != "" && pattern[0] == name[0] && slow(pattern[1:], name[1:])
-}
-
-// FuzzGlob compares the matcher with one that tries everything.
-func FuzzGlob(f *testing.F) {
-	f.Add("*.blob.*", "x.blob.y.")
-	f.Add("a*b**c", "abbc")
-	f.Add(`*\.`, `\.`)
-	f.Fuzz(func(t *testing.T, pattern, name string) {
-		g, err := parseGlob(pattern)
-		if err != nil || len(pattern) > 12 || len(name) > 20 {
-			return
-		}
-		if got, want := g.match([]byte(name)), slow(bare(strings.ToLower(pattern)), bare(name)); got != want {
-			t.Errorf("%q and %q: %v, want %v", pattern, name, got, want)
-		}
-	})
-}
-
 // FuzzFilter: whatever the parameters, they are read or refused, and then entries
 // can be held against them.
 func FuzzFilter(f *testing.F) {
@@ -194,8 +116,8 @@ func TestFilterErrors(t *testing.T) {
 		"ns=":                        "ns is empty: leave it out",
 		"name=a%20b":                 "has more than printable ASCII",
 		"name=" + long(1021):         "longer than 1020 characters",
-		"type=XYZ":                   `type "XYZ" is unknown: write a type such as AAAA, or TYPE and its number`,
-		"type=TYPE65536":             `type "TYPE65536" is unknown`,
+		"type=XYZ":                   `unknown query type "XYZ"`,
+		"type=TYPE65536":             `unknown query type "TYPE65536"`,
 		"path=iterativ":              `path "iterativ" is none of iterative, forwarded, direct; did you mean "iterative"?`,
 		"transport=tls":              `transport "tls" is neither udp nor tcp`,
 		"rcode=NXDOMIAN":             `rcode "NXDOMIAN" is unknown: write a response code such as NOERROR, NXDOMAIN, SERVFAIL, REFUSED, FORMERR, NOTIMP, dropped; did you mean "NXDOMAIN"?`,
