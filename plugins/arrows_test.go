@@ -115,6 +115,8 @@ func forbidden(from, path string) string {
 		return ""
 	case from == "zones/wire":
 		return "zones/wire is a leaf"
+	case from == "server/servertest" && strings.HasPrefix(path, "github.com/getkin/kin-openapi/"):
+		return "" // tests hold answers of the API against its description
 	}
 	for _, allowed := range outside {
 		if path == allowed || strings.HasPrefix(path, allowed+"/") {

@@ -3,56 +3,28 @@ package delegation
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers/legacy"
 	"github.com/miekg/dns"
+
+	"github.com/stampdns/stampdns/server/servertest"
 )
 
 // document is what the API says, which is held against the API's own document.
 func (s *stamp) document() delegationDoc {
 	s.t.Helper()
-	response, err := http.Get("http://" + s.HTTPAddrs()[at].String() + "/api/v1/delegation")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	doc, err := openapi3.NewLoader().LoadFromFile("../api/openapi.json")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	routes, err := legacy.NewRouter(doc)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	request := httptest.NewRequest("GET", "/api/v1/delegation", nil)
-	route, params, err := routes.FindRoute(request)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	err = openapi3filter.ValidateResponse(s.t.Context(), &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, PathParams: params, Route: route},
-		Status:                 response.StatusCode, Header: response.Header, Body: io.NopCloser(bytes.NewReader(body)),
-	})
-	if err != nil || response.StatusCode != http.StatusOK {
-		s.t.Fatalf("%d %s: %v", response.StatusCode, body, err)
+	status, body := servertest.ReadDocument(s.t).Call(s.Server, at, http.MethodGet, "/delegation", "")
+	if status != http.StatusOK {
+		s.t.Fatalf("%d %s", status, body)
 	}
 	var got delegationDoc
-	if err := json.Unmarshal(body, &got); err != nil {
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		s.t.Fatal(err)
 	}
 	return got

@@ -1,13 +1,11 @@
 package fault
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -15,10 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/legacy"
 	"github.com/miekg/dns"
 
 	"github.com/stampdns/stampdns/plugins/api"
@@ -34,8 +28,7 @@ type world struct {
 	*servertest.Server
 	t       testing.TB
 	handler server.Handler
-	routes  routers.Router
-	doc     *openapi3.T
+	doc     *servertest.Document
 }
 
 const web = "127.0.0.1:0"
@@ -63,12 +56,7 @@ func tryWorld(t testing.TB, dir, lines string) (*world, error) {
 		return nil, err
 	}
 	w.Server = s
-	if w.doc, err = openapi3.NewLoader().LoadFromFile("../api/openapi.json"); err != nil {
-		t.Fatal(err)
-	}
-	if w.routes, err = legacy.NewRouter(w.doc); err != nil {
-		t.Fatal(err)
-	}
+	w.doc = servertest.ReadDocument(t)
 	return w, nil
 }
 
@@ -234,47 +222,10 @@ func (w *world) clear() {
 	}
 }
 
-// call makes a request of the API.
+// call makes a request of the API and returns status and answer.
 func (w *world) call(method, path, body string) (int, string) {
 	w.t.Helper()
-	request, err := http.NewRequest(method, "http://"+w.HTTPAddrs()[web].String()+"/api/v1"+path, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if body != "" {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.validate(method, path, response, text)
-	return response.StatusCode, string(text)
-}
-
-// validate holds an answer against the API's document.
-func (w *world) validate(method, path string, response *http.Response, body []byte) {
-	w.t.Helper()
-	request, err := http.NewRequest(method, w.doc.Servers[0].URL+path, nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	route, params, err := w.routes.FindRoute(request)
-	if err != nil {
-		w.t.Fatalf("%s %s is not in the document: %v", method, path, err)
-	}
-	err = openapi3filter.ValidateResponse(w.t.Context(), &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, PathParams: params, Route: route},
-		Status:                 response.StatusCode, Header: response.Header, Body: io.NopCloser(bytes.NewReader(body)),
-	})
-	if err != nil {
-		w.t.Errorf("%s %s: %d %s: %v", method, path, response.StatusCode, body, err)
-	}
+	return w.doc.Call(w.Server, web, method, path, body)
 }
 
 // want makes a request that must end with a status and texts in its answer.

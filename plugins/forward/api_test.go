@@ -1,22 +1,13 @@
 package forward
 
 import (
-	"bytes"
-	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/legacy"
 	"github.com/miekg/dns"
 
 	"github.com/stampdns/stampdns/plugins/api"
@@ -32,9 +23,8 @@ import (
 // against the API's document.
 type operated struct {
 	*servertest.Server
-	t      *testing.T
-	routes routers.Router
-	doc    *openapi3.T
+	t   *testing.T
+	doc *servertest.Document
 }
 
 // operate starts a server with the lines in its block, in dir.
@@ -46,54 +36,13 @@ func operate(t *testing.T, dir, lines string) *operated {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc, err := openapi3.NewLoader().LoadFromFile("../api/openapi.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	routes, err := legacy.NewRouter(doc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &operated{s, t, routes, doc}
+	return &operated{s, t, servertest.ReadDocument(t)}
 }
 
 // call makes a request and returns the status and the answer.
 func (o *operated) call(method, path, body string) (int, string) {
 	o.t.Helper()
-	url := "http://" + o.HTTPAddrs()["127.0.0.1:0"].String() + "/api/v1" + path
-	request := httptest.NewRequest(method, url, strings.NewReader(body))
-	request.RequestURI = ""
-	if body != "" {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	o.validate(method, path, response, text)
-	return response.StatusCode, string(text)
-}
-
-// validate holds an answer against the document.
-func (o *operated) validate(method, path string, response *http.Response, body []byte) {
-	o.t.Helper()
-	request := httptest.NewRequest(method, o.doc.Servers[0].URL+path, nil)
-	route, params, err := o.routes.FindRoute(request)
-	if err != nil {
-		o.t.Fatalf("%s %s is not in the document: %v", method, path, err)
-	}
-	err = openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: request, PathParams: params, Route: route},
-		Status:                 response.StatusCode, Header: response.Header, Body: io.NopCloser(bytes.NewReader(body)),
-	})
-	if err != nil {
-		o.t.Errorf("%s %s: %d %s: %v", method, path, response.StatusCode, body, err)
-	}
+	return o.doc.Call(o.Server, "127.0.0.1:0", method, path, body)
 }
 
 // want makes a request that must end with a status and texts in its answer.

@@ -1,11 +1,6 @@
 package probe
 
 import (
-	"bytes"
-	"context"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -13,10 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/legacy"
 	"github.com/miekg/dns"
 
 	"github.com/stampdns/stampdns/plugins/api"
@@ -34,9 +25,8 @@ type lab struct {
 	*servertest.Server
 	t testing.TB
 	// from is whom queries come from, nil where nobody looks.
-	from   atomic.Pointer[server.Resolver]
-	routes routers.Router
-	doc    *openapi3.T
+	from atomic.Pointer[server.Resolver]
+	doc  *servertest.Document
 }
 
 // start starts a server with the lines in its block, beside those of the test.
@@ -59,12 +49,7 @@ func start(t testing.TB, lines string, more ...server.Plugin) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.doc, err = openapi3.NewLoader().LoadFromFile("../api/openapi.json"); err != nil {
-		t.Fatal(err)
-	}
-	if l.routes, err = legacy.NewRouter(l.doc); err != nil {
-		t.Fatal(err)
-	}
+	l.doc = servertest.ReadDocument(t)
 	return l
 }
 
@@ -117,37 +102,10 @@ func told(r *dns.Msg) map[string]string {
 	return facts
 }
 
-// call makes a request of the API and returns status and answer, which are held against
-// the document.
+// call makes a request of the API and returns status and answer.
 func (l *lab) call(method, path, body string) (int, string) {
 	l.t.Helper()
-	request := httptest.NewRequest(method, "http://"+l.HTTPAddrs()["127.0.0.1:0"].String()+"/api/v1"+path, strings.NewReader(body))
-	request.RequestURI = ""
-	if body != "" {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	documented := httptest.NewRequest(method, l.doc.Servers[0].URL+path, nil)
-	route, params, err := l.routes.FindRoute(documented)
-	if err != nil {
-		l.t.Fatalf("%s %s is not in the document: %v", method, path, err)
-	}
-	err = openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: documented, PathParams: params, Route: route},
-		Status:                 response.StatusCode, Header: response.Header, Body: io.NopCloser(bytes.NewReader(text)),
-	})
-	if err != nil {
-		l.t.Errorf("%s %s: %d %s: %v", method, path, response.StatusCode, text, err)
-	}
-	return response.StatusCode, string(text)
+	return l.doc.Call(l.Server, "127.0.0.1:0", method, path, body)
 }
 
 // want makes a request that must end with a status and texts in its answer.
