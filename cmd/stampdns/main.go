@@ -111,7 +111,9 @@ wins over the variable. Only options that say what one call asks for, such as th
 filters of journal, are flags alone.`,
 		Example: `  stampdns serve
   stampdns serve --stamp AzureStackStampInformation.json
-  stampdns endpoints -o markdown`,
+  stampdns endpoints -o markdown
+  stampdns probe --resolver 192.0.2.53
+  stampdns journal --follow`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
