@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stampdns/stampdns/server"
+	"github.com/stampdns/stampdns/zones/wire"
 )
 
 // history remembers what was asked lately and what became of it: a table of fixed
@@ -51,6 +52,11 @@ func newHistory(shards int) *history { return &history{shards: make([]shard, sha
 // refetchOneIn is a power of two.
 const refetchOneIn = 16
 
+// question is what a source's question is found by.
+func (o *observer) question(qtype uint16, name wire.Name, src source) uint64 {
+	return mix(o.hashName(name, src), uint64(qtype)) | 1
+}
+
 // chosen says whether the question is one that a busy worker looks at, too.
 func chosen(key uint64) bool { return key>>8%refetchOneIn == 0 }
 
@@ -69,7 +75,7 @@ func (h *history) passOver(w *worker, key uint64, f *facts) bool {
 // see adds a query, and counts what it means after those before it. w.mu is held;
 // r are the counts of the query's slot in w.
 func (h *history) see(o *observer, w *worker, slot int, r *resolverCounts, q *server.Query, f *facts) {
-	key := mix(o.hashName(q.Name, f.src), uint64(q.Type)) | 1
+	key := o.question(q.Type, q.Name, f.src)
 	if h.passOver(w, key, f) {
 		return
 	}

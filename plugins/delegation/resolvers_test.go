@@ -38,6 +38,12 @@ func TestPathAndResolver(t *testing.T) {
 			s.Exchange("udp", s.Addrs()[0], tc.m)
 			got = <-told
 		}
+		// A query does not wait while the table is looked through: the next one is
+		// the one that teaches then.
+		for tries := 0; tc.want.learned && got != tc.want && tries < 3; tries++ {
+			s.Exchange("udp", s.Addrs()[0], tc.m)
+			got = <-told
+		}
 		if got != tc.want {
 			t.Errorf("%q: %d times RD=%v: %+v, want %+v", tc.lines, tc.times, tc.m.RecursionDesired, got, tc.want)
 		}
