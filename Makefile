@@ -12,7 +12,7 @@ IMAGE_FORMAT := $(if $(findstring podman,$(ENGINE)),--format docker)
 export FUZZTIME
 
 .NOTPARALLEL:
-.PHONY: help build run build-static test check install unit lint race fuzz interop container-test bench profile soak microbench man image clean
+.PHONY: help build run build-static test check install unit lint race fuzz alerts interop container-test bench profile soak microbench man image clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -26,7 +26,7 @@ run: ## serve the sample stamp
 build-static: ## build bin/stampdns without C and symbols, as the image has it
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/stampdns ./cmd/stampdns
 
-test: install unit lint race fuzz interop container-test ## install what the tests need, then run every test (needs root for the last two)
+test: install unit lint race fuzz alerts interop container-test ## install what the tests need, then run every test (needs root for the last two)
 
 check: test ## what CI runs: the same as test
 
@@ -44,6 +44,9 @@ race: ## the unit tests again, with the race detector
 
 fuzz: ## each fuzz target for FUZZTIME
 	@.ci/fuzz
+
+alerts: ## the dashboard and the alerts, with Debian's promtool and Prometheus
+	go test -count=1 -tags interop ./deploy/...
 
 interop: ## run among other DNS servers and resolvers in network namespaces (root)
 	@.ci/interop

@@ -4,7 +4,7 @@ package main
 const (
 	perSecond = "reqps"
 	seconds   = "s"
-	bytes     = "bytes"
+	octets    = "bytes"
 	counts    = "short"
 	ratio     = "percentunit"
 )
@@ -86,6 +86,6 @@ func forwarding() row {
 				{`sum by (to, proto) (rate(stampdns_proxy_conn_cache_misses_total{@i}[@t]))`, "{{to}} {{proto}} opened"},
 			}, lines},
 		{"Cache memory", "Answers and their index.",
-			12, 8, bytes, []query{{`sum by (instance) (stampdns_cache_memory_bytes{@i})`, "{{instance}}"}}, lines},
+			12, 8, octets, []query{{`sum by (instance) (stampdns_cache_memory_bytes{@i})`, "{{instance}}"}}, lines},
 	}}
 }

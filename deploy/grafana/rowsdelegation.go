@@ -68,7 +68,7 @@ func resolvers() row {
 		{"EDNS options", "Queries with the DO bit or an option.",
 			8, 8, perSecond, []query{{`sum by (option) (rate(stampdns_delegation_edns_options_total{@n}[@t]))`, "{{option}}"}}, lines},
 		{"UDP size that is asked for", "Half of the queries with EDNS ask for no more than this. 1232 is usual today, 4096 was.",
-			8, 8, bytes, []query{{`histogram_quantile(0.5, sum by (le) (rate(stampdns_delegation_edns_udp_size_bytes_bucket{@i}[@t])))`, "median"}}, lines},
+			8, 8, octets, []query{{`histogram_quantile(0.5, sum by (le) (rate(stampdns_delegation_edns_udp_size_bytes_bucket{@i}[@t])))`, "median"}}, lines},
 		{"Header flags", "Queries with a bit of the header set. RD is from forwarders and people, not from resolvers that follow a delegation.",
 			12, 8, perSecond, []query{{`sum by (ns, flag) (rate(stampdns_delegation_flags_total{@n}[@t]))`, "{{ns}} {{flag}}"}}, lines},
 		{"Queries of validators", "Questions for records of DNSSEC.",

@@ -42,7 +42,7 @@ func process() row {
 		{"CPU", "1 is one core.",
 			6, 8, counts, []query{{`rate(process_cpu_seconds_total{@i}[@t])`, "{{instance}}"}}, lines},
 		{"Memory", "Resident, and of that the heap in use.",
-			6, 8, bytes, []query{
+			6, 8, octets, []query{
 				{`process_resident_memory_bytes{@i}`, "{{instance}} resident"},
 				{`go_memstats_heap_inuse_bytes{@i}`, "{{instance}} heap"},
 			}, lines},
