@@ -56,7 +56,11 @@ func TestAlerts(t *testing.T) {
 		}
 	}
 	all := readAlerts(t)
+	page := string(read(t, "prometheus/README.md"))
 	for name, a := range all {
+		if !strings.Contains(page, "| `"+name+"` | "+a.Labels["severity"]+" |") {
+			t.Errorf("%s is not in the table of README.md with its severity", name)
+		}
 		if !slices.Contains([]string{"critical", "warning", "info"}, a.Labels["severity"]) || !strings.HasPrefix(name, "Stampdns") {
 			t.Errorf("%s has the severity %q", name, a.Labels["severity"])
 		}
