@@ -32,7 +32,7 @@ func number(limit float64) func(*panel, object) {
 		}
 		defaults(o)["thresholds"] = object{"mode": "absolute", "steps": steps}
 		defaults(o)["color"] = object{"mode": "thresholds"}
-		o["options"] = statOptions("value")
+		o["options"] = statOptions("auto")
 	}
 }
 
