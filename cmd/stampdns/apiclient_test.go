@@ -282,7 +282,7 @@ func TestVerbsSpeakToTheAPI(t *testing.T) {
 	}
 	slices.Sort(found)
 	want := []string{"custom-dns list", "custom-dns register", "custom-dns remove", "delegation", "explain", "fault add", "fault clear", "fault list",
-		"forwarder get", "forwarder reset", "forwarder set", "journal", "journal expect", "pep", "probe", "settings get", "settings set"}
+		"forwarder get", "forwarder reset", "forwarder set", "journal", "journal expect", "pep", "probe", "settings get", "settings set", "top"}
 	if !slices.Equal(found, want) {
 		t.Errorf("verbs over the API are %q, want %q", found, want)
 	}

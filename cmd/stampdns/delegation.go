@@ -36,9 +36,10 @@ type observedResolver struct {
 
 // observedFinding is what the counts say about the integration.
 type observedFinding struct {
-	ID    string `json:"id"`
-	Level string `json:"level"`
-	Text  string `json:"text"`
+	ID       string `json:"id"`
+	Level    string `json:"level"`
+	Resolver string `json:"resolver,omitempty"`
+	Text     string `json:"text"`
 }
 
 // The values of --fail-on, the mildest first.

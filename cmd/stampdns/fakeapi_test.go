@@ -30,6 +30,8 @@ type fakeAPI struct {
 	faults     []map[string]any
 	requests   []string // "METHOD PATH BODY"
 
+	// page says that the API has what the status page asks for.
+	page bool
 	// sample says that the stamp is the sample stamp, and not one that is all corners.
 	sample bool
 	// seen are the nonces that queries came for: the name server of each.
@@ -85,6 +87,10 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.HandleFunc("GET /api/v1/delegation", f.delegation)
 	mux.HandleFunc("GET /api/v1/journal", f.journal)
 	mux.HandleFunc("POST /api/v1/probes/{nonce}/confirm", f.confirm)
+	mux.HandleFunc("GET /api/v1/", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, 404, apiError("there is no "+r.URL.Path+": /api/v1/openapi.json says what there is"))
+	})
+	f.serveStatus(mux)
 	f.serveFaults(mux)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -280,7 +286,7 @@ func (f *fakeAPI) explain(w http.ResponseWriter, r *http.Request) {
 func (f *fakeAPI) journal(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	for key := range q {
-		if !slices.Contains([]string{"resolver", "source", "name", "type", "path", "transport", "ns", "rcode", "fault", "since", "limit", "after"}, key) {
+		if !slices.Contains([]string{"resolver", "source", "name", "type", "path", "transport", "ns", "rcode", "fault", "since", "limit", "after", "order"}, key) {
 			f.t.Errorf("the journal has no parameter %s", key)
 		}
 	}

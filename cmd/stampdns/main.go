@@ -10,7 +10,7 @@
 //     line or the environment is wrong.
 //   - Each option FLAG-NAME is also the environment variable STAMPDNS_FLAG_NAME,
 //     but for those that say what one call asks for; the flag wins.
-//   - Nothing is asked: no verb reads a terminal.
+//   - Nothing is asked: no verb reads a terminal, but for the keys of top.
 package main
 
 import (
@@ -42,7 +42,7 @@ func main() {
 // run is the whole command: args are without the program's name, env is in
 // os.Environ's form. It returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env []string) int {
-	c := &command{stdin: stdin, stdout: stdout, stderr: stderr, env: newEnvironment(env), loopback: loopback()}
+	c := &command{stdin: stdin, stdout: stdout, stderr: stderr, env: newEnvironment(env), vars: env, loopback: loopback()}
 	return c.run(args)
 }
 
@@ -51,6 +51,8 @@ type command struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	env            environment
+	// vars are all variables, in os.Environ's form.
+	vars []string
 	// loopback are the addresses that serve listens on unless told otherwise.
 	loopback []netip.Addr
 }
@@ -130,7 +132,7 @@ filters of journal, are flags alone.`,
 	root.SetVersionTemplate(thisBuild().String())
 	root.AddCommand(c.serve(), c.endpoints(), c.zone(), c.stampinfo(), c.healthcheck(),
 		c.forwarder(), c.customDNS(), c.settings(), c.explain(), c.pep(),
-		c.delegation(), c.journal(), c.probe(), c.fault(),
+		c.top(), c.delegation(), c.journal(), c.probe(), c.fault(),
 		c.completion(), c.version(), c.man())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
