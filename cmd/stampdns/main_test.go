@@ -21,7 +21,7 @@ import (
 //	stampdns ARG…         run the command; it must exit 0
 //	exit N stampdns ARG…  the same, and it must exit N
 //	env NAME=VALUE        set a variable for the commands below
-//	api [sample]          set STAMPDNS_API to an API of the test's own
+//	api [sample|page]     set STAMPDNS_API to an API of the test's own
 //	resolver KIND         have RESOLVER in commands below be the address of a resolver of the test's own
 //	stdin FILE            give FILE to the next command
 //	stdout REGEXP         the last command's stdout must match (! stdout: must not)
@@ -82,7 +82,7 @@ func (s *script) step(args []string) {
 		s.set(args[1])
 	case "api":
 		s.api = newFakeAPI(s.t, "")
-		s.api.sample = len(args) > 1
+		s.api.sample, s.api.page = slices.Contains(args, "sample"), slices.Contains(args, "page")
 		s.set("STAMPDNS_API=" + s.api.serve())
 	case "resolver":
 		s.resolver = serveResolver(s.t, args[1], s.api)

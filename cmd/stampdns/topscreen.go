@@ -76,7 +76,11 @@ func (s *topScreen) header() []topLine {
 		text := "no answer since " + s.since.UTC().Format("15:04:05Z") + ": " + s.fault.Error() + "; trying again"
 		lines = append(lines, s.wrapped(styleBad, text, s.width, 2)...)
 	}
-	lines = append(lines, s.flow(s.totals())...)
+	totals := s.flow(s.totals())
+	if s.live() {
+		totals = totals[:min(len(totals), max(1, s.height/8))]
+	}
+	lines = append(lines, totals...)
 	if servers := s.nameServers(); len(servers) > 0 {
 		lines = append(lines, s.flow(servers)...)
 	}
@@ -87,7 +91,7 @@ func (s *topScreen) header() []topLine {
 func (s *topScreen) wrapped(style topStyle, text string, width, most int) []topLine {
 	var lines []topLine
 	for _, line := range wrapText(span(style, text).text, width) {
-		lines = append(lines, topLine{topSpan{line, style}})
+		lines = append(lines, topLine{topSpan{line, style}}.cut(width))
 	}
 	return lines[:min(len(lines), most)]
 }

@@ -139,17 +139,22 @@ func (t *terminal) signaled(s os.Signal) error {
 	if err := t.give(); err != nil {
 		return err
 	}
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGCONT)
+	defer signal.Stop(again)
 	if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
 		return err
 	}
+	// The stop may reach this thread later than the others.
+	<-again
 	return t.take()
 }
 
-// read hands on keys until stop is closed at its other end. What a key sends in more
-// than one octet is left out, as none of ours does.
+// read hands on keys until stop is closed at its other end.
 func (t *terminal) read(in, stop int, pressed chan<- byte) {
 	defer close(pressed)
 	var octets [64]byte
+	var keys keyParser
 	for {
 		ready := []unix.PollFd{{Fd: int32(in), Events: unix.POLLIN}, {Fd: int32(stop), Events: unix.POLLIN}}
 		if _, err := unix.Poll(ready, -1); err == unix.EINTR {
@@ -164,13 +169,33 @@ func (t *terminal) read(in, stop int, pressed chan<- byte) {
 		if err != nil || n <= 0 {
 			return
 		}
-		for _, key := range octets[:n] {
-			if key == '\x1b' {
-				break
+		for _, octet := range octets[:n] {
+			if keys.plain(octet) {
+				pressed <- octet
 			}
-			pressed <- key
 		}
 	}
+}
+
+// keyParser tells keys of one octet from those that send a sequence, such as arrows
+// and F1, which are nothing to us.
+type keyParser struct{ state byte }
+
+// plain says whether the octet is a key by itself.
+func (k *keyParser) plain(octet byte) bool {
+	switch {
+	case octet == '\x1b':
+		k.state = octet
+	case k.state == '\x1b' && (octet == '[' || octet == 'O'):
+		k.state = octet
+	case k.state == '[' && (octet < '@' || octet > '~'):
+		// Parameters of a control sequence (ECMA-48 section 5.4).
+	case k.state != 0:
+		k.state = 0
+	default:
+		return true
+	}
+	return false
 }
 
 // size is how many columns and lines there are.
