@@ -64,7 +64,9 @@ func TestTopRates(t *testing.T) {
 		t.Errorf("a resolver that was learned: %+v", v)
 	}
 	// Without delegation, the journal counts.
-	with := func(at time.Time, seen uint64) *topSample { return &topSample{at: at, journal: &journalListing{Seen: seen}} }
+	with := func(at time.Time, seen uint64) *topSample {
+		return &topSample{at: at, journal: &journalListing{Seen: seen}}
+	}
 	if v := newTopView(with(topTime, 4), with(topTime.Add(2*time.Second), 9)); v.Total != 2.5 || len(v.Missing) != 1 {
 		t.Errorf("a journal alone: %+v", v)
 	}
@@ -259,4 +261,28 @@ func TestTopAsksForWhatIsNew(t *testing.T) {
 			t.Errorf("%s is asked for %d times, want %d%s", line, got, want, asked)
 		}
 	}
+}
+
+// FuzzTopText: whatever comes from outside fits its place, and orders nothing.
+func FuzzTopText(f *testing.F) {
+	f.Add("a\x1b[2Jb\u0301\u0301\u0301", uint8(3))
+	f.Add("東京 \u202e🙂\xff", uint8(1))
+	f.Fuzz(func(t *testing.T, text string, n uint8) {
+		clean, width := span(styleNone, text).text, int(n)
+		if strings.ContainsFunc(clean, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e }) {
+			t.Errorf("%q has control characters", clean)
+		}
+		if cut := cutText(clean, width); textWidth(cut) > width {
+			t.Errorf("%q in %d columns: %q", clean, width, cut)
+		}
+		kept := ""
+		for _, line := range wrapText(clean, width) {
+			if kept += line; textWidth(line) > max(2, width) {
+				t.Errorf("%q in %d columns: line %q", clean, width, line)
+			}
+		}
+		if want := strings.Join(strings.Fields(clean), ""); strings.Join(strings.Fields(kept), "") != want {
+			t.Errorf("%q wrapped is %q", want, kept)
+		}
+	})
 }

@@ -140,13 +140,17 @@ func cutText(text string, width int) string {
 	if textWidth(text) <= width {
 		return text
 	}
-	n := 0
+	return text[:fitting(text, width-1)] + "…"
+}
+
+// fitting is how many octets of text fit into width columns.
+func fitting(text string, width int) int {
 	for i, r := range text {
-		if n += runeWidth(r); n > width-1 {
-			return text[:i] + "…"
+		if width -= runeWidth(r); width < 0 {
+			return i
 		}
 	}
-	return text
+	return len(text)
 }
 
 // wrapText breaks text at blanks into lines of at most width columns; a word that is
@@ -163,8 +167,8 @@ func wrapText(text string, width int) []string {
 			lines = append(lines, line)
 		}
 		for line = word; textWidth(line) > max(2, width); {
-			head := strings.TrimSuffix(cutText(line, max(2, width)+1), "…")
-			lines, line = append(lines, head), line[len(head):]
+			n := fitting(line, max(2, width))
+			lines, line = append(lines, line[:n]), line[n:]
 		}
 	}
 	if line != "" {
