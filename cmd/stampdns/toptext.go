@@ -137,7 +137,7 @@ func cutText(text string, width int) string {
 	if width <= 0 {
 		return ""
 	}
-	if textWidth(text) <= width {
+	if fitting(text, width) == len(text) {
 		return text
 	}
 	return text[:fitting(text, width-1)] + "…"
@@ -166,8 +166,8 @@ func wrapText(text string, width int) []string {
 		if line != "" {
 			lines = append(lines, line)
 		}
-		for line = word; textWidth(line) > max(2, width); {
-			n := fitting(line, max(2, width))
+		line = word
+		for n := fitting(line, max(2, width)); n < len(line); n = fitting(line, max(2, width)) {
 			lines, line = append(lines, line[:n]), line[n:]
 		}
 	}
