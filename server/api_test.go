@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -158,6 +159,10 @@ func TestAPIGuard(t *testing.T) {
 		true:  closed.start(t, ".:0 {\n bind 127.0.0.1\n serveapi :0 "+testToken+"\n"+routes+"}\n", closed.add).APIAddrs()[0].URL(),
 	}
 	bearer := "Authorization: Bearer " + testToken
+	basic := func(user, password string) string {
+		return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+	}
+	password := basic("user", testToken)
 	large := `{"addresses":["` + strings.Repeat("x", maxAPIBody) + `"]}`
 	for name, tc := range map[string]struct {
 		token        bool
@@ -180,10 +185,27 @@ func TestAPIGuard(t *testing.T) {
 		"wrong token":    {true, "GET", "/api/v1/hello/a", "", []string{bearer + "x"}, 401, "token sent is wrong"},
 		"half a token":   {true, "GET", "/api/v1/hello/a", "", []string{bearer[:len(bearer)-1]}, 401, "token sent is wrong"},
 		"empty token":    {true, "GET", "/api/v1/hello/a", "", []string{"Authorization: Bearer"}, 401, "token sent is wrong"},
-		"another scheme": {true, "GET", "/api/v1/hello/a", "", []string{"Authorization: Basic YTpi"}, 401, "no bearer token"},
+		"another scheme": {true, "GET", "/api/v1/hello/a", "", []string{"Authorization: Digest YTpi"}, 401, "no bearer token"},
 		"token":          {true, "GET", "/api/v1/hello/a", "", []string{bearer}, 200, "a"},
 		"any host":       {true, "GET", "/api/v1/hello/a", "", []string{bearer, "Host: dns.contoso.com"}, 200, "a"},
-		"hidden paths":   {true, "GET", "/nowhere", "", nil, 401, "no token sent"},
+
+		"password":                {true, "GET", "/api/v1/hello/a", "", []string{password}, 200, "a"},
+		"password of nobody":      {true, "GET", "/api/v1/hello/a", "", []string{basic("", testToken)}, 200, "a"},
+		"wrong password":          {true, "GET", "/api/v1/hello/a", "", []string{basic("user", testToken+"x")}, 401, "token sent is wrong"},
+		"half a password":         {true, "GET", "/api/v1/hello/a", "", []string{basic("user", testToken[1:])}, 401, "token sent is wrong"},
+		"no password":             {true, "GET", "/api/v1/hello/a", "", []string{basic(testToken, "")}, 401, "token sent is wrong"},
+		"no Base64":               {true, "GET", "/api/v1/hello/a", "", []string{"Authorization: Basic %"}, 401, "no bearer token"},
+		"write with password":     {true, "PUT", "/api/v1/read", `{"addresses":["a"]}`, []string{asJSON, password, "Sec-Fetch-Site: same-origin"}, 200, "a"},
+		"other site, password":    {true, "DELETE", "/api/v1/hello/a", "", []string{password, "Sec-Fetch-Site: cross-site"}, 403, "pages of other sites"},
+		"sister site, password":   {true, "PUT", "/api/v1/read", "{}", []string{asJSON, password, "Sec-Fetch-Site: same-site"}, 403, "pages of other sites"},
+		"other origin, password":  {true, "PUT", "/api/v1/read", "{}", []string{asJSON, password, "Origin: https://www.contoso.com"}, 403, "pages of other sites"},
+		"form of another site":    {true, "PUT", "/api/v1/read", "a=b", []string{"Content-Type: text/plain", password, "Sec-Fetch-Site: cross-site"}, 403, "pages of other sites"},
+		"form with password":      {true, "PUT", "/api/v1/read", "a=b", []string{"Content-Type: application/x-www-form-urlencoded", password}, 415, "application/x-www-form-urlencoded"},
+		"page without token":      {true, "GET", "/", "", nil, 401, "no token sent"},
+		"page with wrong token":   {true, "GET", "/", "", []string{basic("user", "x")}, 401, "token sent is wrong"},
+		"page with bearer token":  {true, "GET", "/", "", []string{bearer}, 404, "there is no /"},
+		"page under another name": {false, "GET", "/", "", []string{"Host: dns.contoso.com"}, 403, "no name of this machine"},
+		"hidden paths":            {true, "GET", "/nowhere", "", nil, 401, "no token sent"},
 
 		"write":              {false, "PUT", "/api/v1/read", `{"addresses":["a"]}`, []string{asJSON}, 200, `{"Addresses":["a"]}`},
 		"charset":            {false, "PUT", "/api/v1/read", `{"addresses":["a"]}`, []string{asJSON + "; charset=utf-8"}, 200, "a"},
@@ -213,7 +235,14 @@ func TestAPIGuard(t *testing.T) {
 			if r.header.Get("Cache-Control") != "no-store" || r.header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("headers %v", r.header)
 			}
-			if got := r.header.Get("WWW-Authenticate"); strings.HasPrefix(got, "Bearer") != (tc.status == 401) {
+			scheme := ""
+			if tc.status == 401 {
+				scheme = "Basic"
+				if strings.HasPrefix(tc.path, "/api/") {
+					scheme = "Bearer"
+				}
+			}
+			if got, _, _ := strings.Cut(r.header.Get("WWW-Authenticate"), " "); got != scheme {
 				t.Errorf("WWW-Authenticate: %q", got)
 			}
 			if tc.status == 405 && r.header.Get("Allow") != "DELETE, GET, HEAD" {

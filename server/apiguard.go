@@ -87,20 +87,34 @@ func (g *apiGuard) admit(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // unauthorized says what is wrong with a request's credentials, "" for nothing, and
-// the challenge to answer with (RFC 6750 section 3).
+// the challenge to answer with (RFC 6750 section 3, RFC 7617 section 2).
+//
+// The token may come as a bearer token, or as the password of whatever user: the
+// second is what browsers ask people for, and only outside /api/, where programs ask.
 func (g *apiGuard) unauthorized(r *http.Request) (challenge, fault string) {
 	const bearer, remedy = "Bearer", "send Authorization: Bearer and the token of the API's token file"
+	challenge = bearer
+	if !strings.HasPrefix(r.URL.Path, "/api/") {
+		challenge = `Basic realm="stampdns", charset="UTF-8"`
+	}
 	sent := r.Header.Get("Authorization")
 	if sent == "" {
-		return bearer, "no token sent: " + remedy
+		return challenge, "no token sent: " + remedy
 	}
 	scheme, token, _ := strings.Cut(sent, " ")
-	if !strings.EqualFold(scheme, bearer) {
-		return bearer, "what was sent as Authorization is no bearer token: " + remedy
+	_, password, basic := r.BasicAuth()
+	switch {
+	case basic:
+		token = password
+	case !strings.EqualFold(scheme, bearer):
+		return challenge, "what was sent as Authorization is no bearer token: " + remedy
 	}
 	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
 	if subtle.ConstantTimeCompare(sum[:], g.token) != 1 {
-		return bearer + ` error="invalid_token"`, "the token sent is wrong: " + remedy
+		if challenge == bearer {
+			challenge += ` error="invalid_token"`
+		}
+		return challenge, "the token sent is wrong: " + remedy
 	}
 	return "", ""
 }

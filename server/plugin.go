@@ -208,6 +208,10 @@ func (d *Directive) Directives() func() []string {
 	}
 }
 
+// Blocks returns what describes the blocks of the configuration in use, in the order of
+// the Corefile. It may be called after Setup.
+func (d *Directive) Blocks() func() []BlockInfo { return d.gen.server.Blocks }
+
 // Corefile is the configuration that this directive stands in.
 func (d *Directive) Corefile() Corefile { return d.gen.corefile }
 

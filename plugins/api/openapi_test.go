@@ -58,7 +58,7 @@ func TestDocument(t *testing.T) {
 		"GET /forwarders", "PUT /forwarders", "DELETE /forwarders", "GET /custom-dns", "PUT /custom-dns/{domain}",
 		"DELETE /custom-dns/{domain}", "GET /settings", "PATCH /settings", "GET /stamp", "GET /explain", "GET /openapi.json",
 		"GET /delegation", "GET /faults", "POST /faults", "DELETE /faults", "PATCH /faults/{name}", "DELETE /faults/{name}",
-		"GET /journal", "GET /journal/stream",
+		"GET /journal", "GET /journal/stream", "GET /status", "GET /history",
 		"GET /probes", "GET /probes/{nonce}", "POST /probes/{nonce}/confirm",
 	}
 	for _, w := range want {

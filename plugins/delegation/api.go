@@ -49,8 +49,9 @@ type (
 		Zones       map[string]uint64    `json:"zones"`
 	}
 	serverDoc struct {
-		Queries  uint64     `json:"queries"`
-		LastSeen *time.Time `json:"last_seen"`
+		Queries  uint64            `json:"queries"`
+		ByPath   map[string]uint64 `json:"by_path"`
+		LastSeen *time.Time        `json:"last_seen"`
 	}
 	failoverDoc struct {
 		From  string `json:"from"`
@@ -163,22 +164,19 @@ func (v *view) resolver(r resolverTotals) resolverDoc {
 // queries describes the queries of a resolver.
 func (v *view) queries(r *resolverCounts) queriesDoc {
 	doc := queriesDoc{
-		Total: r.total(), ByPath: make(map[string]uint64), ByNS: make(map[string]serverDoc),
+		Total: r.total(), ByPath: named(byPath(r)), ByNS: make(map[string]serverDoc),
 		ByTransport: make(map[string]uint64), Zones: make(map[string]uint64),
-	}
-	for i, n := range byPath(r) {
-		doc.ByPath[pathName(i)] = n
 	}
 	for i, n := range r.transport {
 		doc.ByTransport[server.Transport(i).String()] = n
 	}
 	for _, ns := range v.servers {
-		doc.ByNS[v.labels[ns]] = serverDoc{}
+		doc.ByNS[v.labels[ns]] = serverDoc{ByPath: named(r.queries[ns])}
 	}
 	for ns, label := range v.labels {
 		// Where the block has no name servers, there is nothing to tell apart.
 		if n := sum(r.queries[ns][:]); n > 0 && label != "" {
-			doc.ByNS[label] = serverDoc{n, moment(r.lastSeen[ns])}
+			doc.ByNS[label] = serverDoc{n, named(r.queries[ns]), moment(r.lastSeen[ns])}
 		}
 	}
 	for i, name := range v.zones {
@@ -187,6 +185,15 @@ func (v *view) queries(r *resolverCounts) queriesDoc {
 		}
 	}
 	return doc
+}
+
+// named are counts by the names of the paths.
+func named(paths [pathCount]uint64) map[string]uint64 {
+	all := make(map[string]uint64, pathCount)
+	for i, n := range paths {
+		all[pathName(i)] = n
+	}
+	return all
 }
 
 // moment is a time in nanoseconds since 1970; nil for none.

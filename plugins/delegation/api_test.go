@@ -58,6 +58,12 @@ func TestAPI(t *testing.T) {
 		q.ByNS["ns01"].Queries != 2 || q.ByNS["ns02"].Queries != 3 || q.Zones["east.cloudapp.cloud.fabrikam.com."] != 1 {
 		t.Errorf("its queries are %+v", q)
 	}
+	if one, two := q.ByNS["ns01"].ByPath, q.ByNS["ns02"].ByPath; one["iterative"] != 2 || one["forwarded"] != 0 || two["iterative"] != 2 || two["forwarded"] != 1 {
+		t.Errorf("its paths to the name servers are %v and %v", one, two)
+	}
+	if one := doc.Resolvers[0].Queries.ByNS["ns01"]; one.ByPath == nil || one.Queries != 0 {
+		t.Errorf("who has not asked has %+v", one)
+	}
 	if !r.Capabilities["do"] || !r.Capabilities["tcp"] || r.Capabilities["cookie"] || r.TCPWithoutTC != 1 {
 		t.Errorf("it is %+v", r)
 	}

@@ -59,6 +59,7 @@ func setup(d *server.Directive) (server.Handler, error) {
 	for _, ns := range s.NameServers() {
 		d.Block.NameServers = append(d.Block.NameServers, server.NameServer{Label: ns.Label, Name: ns.Name, Addrs: ns.Addrs})
 	}
+	server.Share(d, func() *stamp.Stamp { return s })
 	if err := mountInfo(d, s); err != nil {
 		return nil, err
 	}
