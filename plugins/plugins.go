@@ -29,6 +29,7 @@ import (
 	"github.com/stampdns/stampdns/plugins/reload"
 	"github.com/stampdns/stampdns/plugins/stamp"
 	"github.com/stampdns/stampdns/plugins/state"
+	"github.com/stampdns/stampdns/plugins/status"
 	"github.com/stampdns/stampdns/server"
 )
 
@@ -49,6 +50,7 @@ func All(version string) []server.Plugin {
 		// Observers: in front of the server's own checks.
 		delegation.Plugin(),
 		journal.Plugin(),
+		status.Plugin(version),
 		dnstap.Plugin(version),
 		prometheus.Plugin(version),
 		log.Plugin(),

@@ -21,7 +21,7 @@ func isPart(name string) bool { return name == "forward gate" || name == "probe 
 
 // TestList looks at the list itself.
 func TestList(t *testing.T) {
-	const want = "bind bufsize proxyproto reload health ready pprof state api delegation journal dnstap prometheus log errors nsid | " +
+	const want = "bind bufsize proxyproto reload health ready pprof state api delegation journal status dnstap prometheus log errors nsid | " +
 		"acl fault stamp file auto probe probe answers authority forward gate cache forward"
 	var names []string
 	gate := false

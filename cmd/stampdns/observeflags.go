@@ -16,16 +16,21 @@ const (
 	defaultLearn   = 64
 	defaultJournal = "10000"
 	defaultProbe   = "on"
+	defaultStatus  = "on"
 )
 
-// probeChoices are what --probe takes.
-var probeChoices = [...]string{defaultProbe, off}
+// probeChoices are what --probe takes, statusChoices what --status does.
+var (
+	probeChoices  = [...]string{defaultProbe, off}
+	statusChoices = [...]string{defaultStatus, off}
+)
 
 // observeFlags are the options of serve about who asks, and by which way.
 type observeFlags struct {
 	resolvers      []string
 	learn          uint16
 	journal, probe string
+	status         string
 	dnstap         string
 	proxies        []string
 }
@@ -36,13 +41,15 @@ func (o *observeFlags) add(cmd *cobra.Command) {
 	flags.Uint16Var(&o.learn, "learn", defaultLearn, "`NUMBER` of resolvers to know by their addresses, learned from their queries; 0 for none")
 	flags.StringVar(&o.journal, "journal", defaultJournal, "keep the last `NUMBER` of queries to look at, or off")
 	flags.StringVar(&o.probe, "probe", defaultProbe, "answer probes, on or off: a `CHOICE`")
+	flags.StringVar(&o.status, "status", defaultStatus, "serve the status page where the API is, on or off: a `CHOICE`")
 	flags.StringVar(&o.dnstap, "dnstap", "", "`ADDRESS` or file that gets all queries and replies as dnstap frames")
 	flags.StringSliceVar(&o.proxies, "proxy", nil, "`NETWORK` of proxies, whose PROXY protocol headers say who asks")
 	complete(cmd, "probe", probeChoices[:]...)
+	complete(cmd, "status", statusChoices[:]...)
 }
 
-// write adds the directives that the flags amount to.
-func (o *observeFlags) write(c *corefile) error {
+// write adds the directives that the flags amount to. The page needs an API.
+func (o *observeFlags) write(c *corefile, api bool) error {
 	if len(o.proxies) > 0 {
 		c.line(append([]string{"proxyproto"}, o.proxies...)...)
 	}
@@ -60,6 +67,12 @@ func (o *observeFlags) write(c *corefile) error {
 		c.line("journal", o.journal)
 	}
 	c.line("fault")
+	if err := oneOf("status", o.status, statusChoices[:]); err != nil {
+		return err
+	}
+	if o.status != off && api {
+		c.line("status")
+	}
 	if o.dnstap != "" {
 		to, err := dnstapTarget(o.dnstap)
 		if err != nil {

@@ -249,7 +249,7 @@ func (s *serveFlags) corefile(described *stamp.Stamp, listen []netip.Addr) (stri
 		}
 	}
 	c.line("errors")
-	if err := s.observe.write(&c); err != nil {
+	if err := s.observe.write(&c, s.forward.api != off); err != nil {
 		return "", err
 	}
 	if err := s.logDirective(&c); err != nil {

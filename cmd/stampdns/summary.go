@@ -93,8 +93,15 @@ func (r *runner) tell(p *plan) error {
 	if s.http, err = httpURLs(p.corefile(), r.server.HTTPAddrs()); err != nil {
 		return err
 	}
+	pages, err := p.corefile().Occurrences("status")
+	if err != nil {
+		return err
+	}
 	for _, a := range r.server.APIAddrs() {
 		s.http = append(s.http, [2]string{"api", a.URL()})
+		if len(pages) > 0 {
+			s.http = append(s.http, [2]string{"page", a.URL() + "/"})
+		}
 	}
 	if s.forwards, err = forwardings(p.corefile()); err != nil {
 		return err

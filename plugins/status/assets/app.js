@@ -1,0 +1,2 @@
+// What the status page does by itself.
+export {};
