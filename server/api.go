@@ -58,9 +58,6 @@ func (d *Directive) MountAPI(pattern string, h http.Handler) error {
 	return nil
 }
 
-// HasAPI says, from OnStart on, whether the API is served anywhere.
-func (d *Directive) HasAPI() bool { return len(d.gen.apis) > 0 }
-
 // API is the routes of this configuration's API without the guard: for who shows over
 // HTTP what others have mounted, and needs not know them. What asks there has passed
 // the guard already, or is the server itself. It may be used from OnStart on.

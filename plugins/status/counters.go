@@ -114,7 +114,7 @@ func newObserver(workers int, now time.Time) *observer {
 	o := &observer{since: now, workers: make([]worker, workers)}
 	o.history.begin(now)
 	o.columns.begin()
-	o.ticks.Store(newTicks(nil, 0, 0))
+	o.ticks.Store(newTicks(nil, ".", 0, 0))
 	return o
 }
 

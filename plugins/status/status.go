@@ -39,9 +39,6 @@ func setup(d *server.Directive, version string) (server.Handler, error) {
 	if _, err := d.Arguments(0, 0); err != nil {
 		return nil, err
 	}
-	if err := d.NoBlock(); err != nil {
-		return nil, err
-	}
 	if err := d.End(); err != nil {
 		return nil, err
 	}
@@ -101,7 +98,7 @@ type config struct {
 // start learns the endpoints of the stamp.
 func (c *config) start(label func(zone string) uint32) {
 	if c.stamp == nil {
-		c.observer.watch(nil, 0)
+		c.observer.watch(nil, ".", 0)
 		return
 	}
 	rows, err := c.stamp.Endpoints()
@@ -118,7 +115,7 @@ func (c *config) start(label func(zone string) uint32) {
 	for i, e := range c.endpoints {
 		names[i] = strings.ToLower(e.Name)
 	}
-	c.observer.watch(names, label(c.stamp.External()+"."))
+	c.observer.watch(names, c.stamp.External(), label(c.stamp.External()+"."))
 }
 
 // mount puts the routes beside the directive.
