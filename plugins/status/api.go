@@ -87,9 +87,9 @@ func newEndpoint(r *stamp.Row, zone string) endpoint {
 	}
 }
 
-func (c *config) getStatus(w http.ResponseWriter, _ *http.Request) {
+func (c *config) getStatus(w http.ResponseWriter, r *http.Request) {
 	var d delegationDoc
-	if _, err := c.client.get("/api/v1/delegation", &d); err != nil {
+	if _, err := c.client.get(r.Context(), "/api/v1/delegation", &d); err != nil {
 		server.WriteAPIError(w, http.StatusServiceUnavailable, "%s", err)
 		return
 	}
@@ -240,9 +240,9 @@ func (c *config) getHistory(w http.ResponseWriter, r *http.Request) {
 }
 
 // getCSV answers with the endpoints' table for spreadsheets.
-func (c *config) getCSV(w http.ResponseWriter, _ *http.Request) {
+func (c *config) getCSV(w http.ResponseWriter, r *http.Request) {
 	var d delegationDoc
-	if _, err := c.client.get("/api/v1/delegation", &d); err != nil {
+	if _, err := c.client.get(r.Context(), "/api/v1/delegation", &d); err != nil {
 		server.WriteAPIError(w, http.StatusServiceUnavailable, "%s", err)
 		return
 	}

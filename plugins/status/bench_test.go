@@ -1,6 +1,8 @@
 package status
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -76,13 +78,22 @@ func BenchmarkTick(b *testing.B) {
 	}
 }
 
-// BenchmarkPage is one page, of a stamp with a full journal.
+// BenchmarkPage is one page of a stamp with a full journal: of one with few resolvers,
+// and of one with as many as are learned.
 func BenchmarkPage(b *testing.B) {
-	s := start(b, whole)
-	for range 60 {
-		s.ask(1, "account.blob.east.cloud.fabrikam.com", true)
+	many := ""
+	for i := range 64 {
+		many += fmt.Sprintf("  resolver site%d 198.51.100.%d\n", i, i)
 	}
-	for b.Loop() {
-		s.get("/")
+	for name, lines := range map[string]string{"few": whole, "many": strings.Replace(whole, "  resolver lab", many+"  resolver lab", 1)} {
+		b.Run(name, func(b *testing.B) {
+			s := start(b, lines)
+			for range 60 {
+				s.ask(1, "account.blob.east.cloud.fabrikam.com", true)
+			}
+			for b.Loop() {
+				s.get("/")
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package status
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,8 +13,8 @@ type client struct{ routes http.Handler }
 
 // get reads the document at path into doc. found is false where the configuration has
 // no such route, which is no error.
-func (c client) get(path string, doc any) (found bool, err error) {
-	r, err := http.NewRequest(http.MethodGet, path, nil)
+func (c client) get(ctx context.Context, path string, doc any) (found bool, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return false, err
 	}

@@ -2,6 +2,7 @@ package status
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"html/template"
 	"net/http"
@@ -23,7 +24,8 @@ var templateFiles embed.FS
 const (
 	maxRenderings = 4  // that are made at once
 	maxEntries    = 50 // of the journal
-	shownColumns  = 16 // resolvers in the endpoints' table
+	shownColumns  = 12 // resolvers in the endpoints' table
+	shownRows     = 32 // resolvers in their own table
 	shownZones    = 100
 	shownNetworks = 4
 )
@@ -58,6 +60,7 @@ type pageDoc struct {
 	Shown      []string // resolvers in the endpoints' table
 	Delegation *delegationDoc
 	Resolvers  []resolverDoc // with the others, where these have asked
+	MoreRows   int           // resolvers that there is no room for
 	Journal    *journalDoc
 	Filter     map[string]string
 	Forwarders *forwardersDoc
@@ -84,7 +87,7 @@ func (c *config) getPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var body bytes.Buffer
-	doc := c.document(r.URL.Query())
+	doc := c.document(r.Context(), r.URL.Query())
 	if err := c.templates().Execute(&body, doc); err != nil {
 		server.WriteAPIError(w, http.StatusInternalServerError, "the page cannot be made: %s", err)
 		return
@@ -96,7 +99,7 @@ func (c *config) getPage(w http.ResponseWriter, r *http.Request) {
 }
 
 // document collects what the page shows.
-func (c *config) document(values url.Values) *pageDoc {
+func (c *config) document(ctx context.Context, values url.Values) *pageDoc {
 	doc := &pageDoc{Title: "stampdns", Kinds: kinds(), Filter: make(map[string]string), Problems: make(map[string]string)}
 	query := url.Values{"limit": {strconv.Itoa(maxEntries)}, "order": {"newest"}}
 	for _, name := range filters() {
@@ -105,12 +108,12 @@ func (c *config) document(values url.Values) *pageDoc {
 			query.Set(name, text)
 		}
 	}
-	doc.Delegation = fetch[delegationDoc](c, doc, "resolvers", "/api/v1/delegation")
-	doc.Journal = fetch[journalDoc](c, doc, "queries", "/api/v1/journal?"+query.Encode())
-	doc.Forwarders = fetch[forwardersDoc](c, doc, "forwarders", "/api/v1/forwarders")
-	doc.Custom = fetch[customDoc](c, doc, "forwarders", "/api/v1/custom-dns")
-	doc.Settings = fetch[settingsDoc](c, doc, "forwarders", "/api/v1/settings")
-	doc.Faults = fetch[faultsDoc](c, doc, "faults", "/api/v1/faults")
+	doc.Delegation = fetch[delegationDoc](ctx, c, doc, "resolvers", "/api/v1/delegation")
+	doc.Journal = fetch[journalDoc](ctx, c, doc, "queries", "/api/v1/journal?"+query.Encode())
+	doc.Forwarders = fetch[forwardersDoc](ctx, c, doc, "forwarders", "/api/v1/forwarders")
+	doc.Custom = fetch[customDoc](ctx, c, doc, "forwarders", "/api/v1/custom-dns")
+	doc.Settings = fetch[settingsDoc](ctx, c, doc, "forwarders", "/api/v1/settings")
+	doc.Faults = fetch[faultsDoc](ctx, c, doc, "faults", "/api/v1/faults")
 	known := doc.Delegation
 	if known == nil {
 		known = new(delegationDoc)
@@ -120,9 +123,10 @@ func (c *config) document(values url.Values) *pageDoc {
 		doc.Title = s.Prefix + " " + s.Region + " – stampdns"
 	}
 	doc.Shown = doc.Status.Resolvers[:min(len(doc.Status.Resolvers), shownColumns)]
-	doc.Resolvers = known.Resolvers
+	doc.Resolvers = known.Resolvers[:min(len(known.Resolvers), shownRows)]
+	doc.MoreRows = len(known.Resolvers) - len(doc.Resolvers)
 	if known.Others.Queries.Total > 0 {
-		doc.Resolvers = append(doc.Resolvers, known.Others)
+		doc.Resolvers = append(slices.Clip(doc.Resolvers), known.Others)
 	}
 	doc.Picture = newPicture(doc.Status.Stamp, doc.Resolvers, known)
 	doc.Charts = newCharts(c.observer.history.last(stepCount))
@@ -131,9 +135,9 @@ func (c *config) document(values url.Values) *pageDoc {
 
 // fetch asks the API for a document; nil where there is none. What is wrong is the
 // section's problem.
-func fetch[T any](c *config, doc *pageDoc, section, path string) *T {
+func fetch[T any](ctx context.Context, c *config, doc *pageDoc, section, path string) *T {
 	to := new(T)
-	found, err := c.client.get(path, to)
+	found, err := c.client.get(ctx, path, to)
 	if err != nil {
 		doc.Problems[section] = err.Error()
 	}
