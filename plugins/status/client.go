@@ -67,11 +67,12 @@ type (
 		Queries      struct {
 			Total  uint64            `json:"total"`
 			ByPath map[string]uint64 `json:"by_path"`
-			ByNS   map[string]struct {
-				Queries uint64            `json:"queries"`
-				ByPath  map[string]uint64 `json:"by_path"`
-			} `json:"by_ns"`
+			ByNS   map[string]nsDoc  `json:"by_ns"`
 		} `json:"queries"`
+	}
+	nsDoc struct {
+		Queries uint64            `json:"queries"`
+		ByPath  map[string]uint64 `json:"by_path"`
 	}
 	findingDoc struct {
 		ID       string `json:"id"`

@@ -31,6 +31,9 @@ type history struct {
 
 func stepOf(t time.Time) int64 { return t.Unix() / stepSeconds }
 
+// at is the place of step n; the clock of a machine without one begins in 1970.
+func (h *history) at(n int64) *step { return &h.steps[(n%stepCount+stepCount)%stepCount] }
+
 // begin begins the observation.
 func (h *history) begin(now time.Time) { h.current, h.started = stepOf(now), stepOf(now) }
 
@@ -46,7 +49,7 @@ func (h *history) add(c *counts, now time.Time) {
 			h.current, h.sum = n, counts{}
 			break
 		}
-		h.steps[h.current%stepCount] = h.sum.step()
+		*h.at(h.current) = h.sum.step()
 		h.sum = counts{}
 	}
 	h.sum.add(c)
@@ -116,7 +119,7 @@ func (h *history) last(n int) historyDoc {
 		values := make([]float64, n) // one allocation for all
 		list := make([]*float64, n)
 		for i := range list {
-			s := &h.steps[(first+int64(i))%stepCount]
+			s := h.at(first + int64(i))
 			if first+int64(i) < h.started || !s.observed {
 				continue
 			}

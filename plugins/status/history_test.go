@@ -101,6 +101,21 @@ func TestHistoryClock(t *testing.T) {
 	}
 }
 
+// TestHistoryWithoutClock begins where a machine begins that has no clock, and sets it.
+func TestHistoryWithoutClock(t *testing.T) {
+	for _, begin := range []time.Time{time.Unix(0, 0), time.Unix(-12345, 0), {}} {
+		var h history
+		h.begin(begin)
+		h.add(asked(10), begin.Add(time.Second))
+		h.add(asked(10), begin.Add(11*time.Second))
+		if got := h.last(stepCount).Paths["iterative"][stepCount-1]; got == nil || *got != 1 {
+			t.Errorf("from %s: %v", begin, got)
+		}
+		h.add(asked(0), noon())
+		h.last(stepCount)
+	}
+}
+
 // TestQuantile reads times from buckets.
 func TestQuantile(t *testing.T) {
 	for _, tc := range []struct {
