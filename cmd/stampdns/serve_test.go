@@ -145,6 +145,30 @@ func (r *running) digLines() []string {
 	return lines
 }
 
+// TestServeThePage: the summary says where the page is, and it is there.
+func TestServeThePage(t *testing.T) {
+	r := serve(t, loopback(), free...)
+	url := regexp.MustCompile(`(?m)^  page +(http://127\.0\.0\.1:\d+/)$`).FindStringSubmatch(r.stdout)
+	if url == nil {
+		t.Fatal("the summary has no page")
+	}
+	response, err := http.Get(url[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(body), "<title>azs east – stampdns</title>") {
+		t.Errorf("%s: %s, %v", url[1], response.Status, err)
+	}
+	r.stop()
+	r = serve(t, loopback(), append([]string{"--status", "off"}, free...)...)
+	if strings.Contains(r.stdout, "\n  page ") {
+		t.Error("there is a page though it is off")
+	}
+	r.stop()
+}
+
 func TestServeTheSampleStamp(t *testing.T) {
 	r := serve(t, loopback(), free...)
 	for _, want := range []string{
