@@ -1,13 +1,14 @@
 package status
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"encoding/json"
 
 	"github.com/stampdns/stampdns/server"
 	"github.com/stampdns/stampdns/zones/wire"
@@ -207,4 +208,81 @@ func (p *page) statusOf(name string) endpoint {
 	}
 	p.t.Fatalf("no endpoint %s", name)
 	return endpoint{}
+}
+
+// FuzzFind compares the way down from the zone with the way up from the name.
+func FuzzFind(f *testing.F) {
+	names := []string{"portal.r.example", "*.blob.r.example", "*.appservice.r.example", "*.scm.appservice.r.example",
+		"api.appservice.r.example", "*.sso.appservice.r.example", "a.b.c.d.r.example"}
+	tk := newTicks(names, "r.example", 1, 1)
+	for _, name := range []string{"portal", "x.blob", "a.scm.appservice", "x.api.appservice", "b.c.d", "a.a.a.a.a.a.a.a.a.a.blob", ""} {
+		f.Add(name)
+	}
+	exists := make(map[string]bool)
+	for _, name := range names {
+		for n := parsed(f, strings.TrimPrefix(name, "*.")); len(n) > 1; n, _ = n.Parent() {
+			exists[string(n)] = true
+		}
+	}
+	f.Fuzz(func(t *testing.T, below string) {
+		text := "r.example."
+		if below != "" {
+			text = below + "." + text
+		}
+		name, err := wire.ParseName(text)
+		if err != nil || !name.Within(parsed(t, "r.example")) {
+			return
+		}
+		want := slices.IndexFunc(names, func(n string) bool { return string(parsed(t, n)) == string(name) && !strings.HasPrefix(n, "*") })
+		if encloser := name; !exists[string(name)] {
+			for !exists[string(encloser)] {
+				encloser, _ = encloser.Parent()
+			}
+			want = slices.Index(names, "*."+strings.TrimSuffix(encloser.String(), "."))
+		}
+		if got := tk.find(name); got != want {
+			t.Errorf("%s is endpoint %d, want %d", name, got, want)
+		}
+	})
+}
+
+func parsed(t testing.TB, text string) wire.Name {
+	t.Helper()
+	name, err := wire.ParseName(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// TestConcurrent has queries tick while endpoints, resolvers and the history change.
+func TestConcurrent(t *testing.T) {
+	o := observed(t, "portal.r.example")
+	var all sync.WaitGroup
+	for worker := range 2 {
+		for range 2 {
+			all.Go(func() {
+				for i := range 2000 {
+					q := query(t, "portal.r.example.", &server.Resolver{Name: fmt.Sprint("r", i%200), Learned: i%200 > 5}, noon().Add(time.Duration(i/10)*time.Second))
+					q.Worker = worker
+					o.ticks.Load().tick(o, q)
+				}
+			})
+		}
+	}
+	all.Go(func() {
+		for i := range 200 {
+			o.watch([]string{"management.r.example", "portal.r.example"}[i%2:], "r.example", 1)
+			o.tick(noon().Add(time.Duration(i) * time.Second))
+			o.history.last(stepCount)
+			c := &config{observer: o, endpoints: []endpoint{{Name: "portal.r.example"}}}
+			c.seen(slices.Clone(c.endpoints), new(delegationDoc))
+		}
+	})
+	all.Wait()
+	for i := range 6 {
+		if o.seen(len(o.ticks.Load().names)-1, fmt.Sprint("r", i)) < 0 {
+			t.Errorf("r%d is forgotten", i)
+		}
+	}
 }
