@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +12,7 @@ import (
 
 // TestProbeTheStamp asks a served stamp itself, whose API then knows of it.
 func TestProbeTheStamp(t *testing.T) {
-	r := serve(t, loopback(), append(slices.Clone(free), "--api", "127.0.0.1:0")...)
+	r := serve(t, loopback(), free...)
 	defer r.stop()
 	server := regexp.MustCompile(`azs-ns02\S* +(\S+) port (\d+)`).FindStringSubmatch(r.stdout)
 	api := regexp.MustCompile(`api +(http://\S+)`).FindStringSubmatch(r.stdout)

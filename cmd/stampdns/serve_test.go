@@ -24,7 +24,7 @@ import (
 const patience = 20 * time.Second
 
 // free are the flags that keep a test off all fixed ports.
-var free = []string{"--port", "0", "--metrics", "127.0.0.1:0", "--health", "127.0.0.1:0", "--ready", "127.0.0.1:0"}
+var free = []string{"--port", "0", "--metrics", "127.0.0.1:0", "--health", "127.0.0.1:0", "--ready", "127.0.0.1:0", "--api", "127.0.0.1:0"}
 
 // running is a serve command in this process.
 type running struct {
