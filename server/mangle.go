@@ -30,6 +30,9 @@ const (
 // before the reply grows, by a handler behind the server's own checks.
 func (q *Query) Mangle(m Mangling) { q.mangling |= m }
 
+// Unmangle takes back what Mangle has said, before the reply is closed.
+func (q *Query) Unmangle(m Mangling) { q.mangling &^= m }
+
 // Mangled are the ways in which the reply is sent wrong.
 func (q *Query) Mangled() Mangling { return q.mangling }
 

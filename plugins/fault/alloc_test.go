@@ -2,6 +2,7 @@ package fault
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,13 +16,12 @@ import (
 func inside(tb testing.TB, lines, name string, f func(h server.Handler, q *server.Query)) {
 	tb.Helper()
 	var h server.Handler
-	done := make(chan struct{}, 1)
-	once := false
+	done := make(chan struct{})
+	var once atomic.Bool
 	probe := servertest.Probe(true, func(q *server.Query) {
-		if !once {
-			once = true
+		if once.CompareAndSwap(false, true) {
+			defer close(done)
 			f(h, q)
-			done <- struct{}{}
 		}
 	}, nil)
 	s := servertest.Start(tb, ".:0 {\n probe\n"+lines+"\n answer\n}", probe, servertest.Capture(Plugin(), &h),

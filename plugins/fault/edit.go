@@ -18,8 +18,7 @@ func (r *rule) edit(q *server.Query) bool {
 	case lame:
 		return clearAA(q.Reply)
 	case oversize:
-		r.tell(q)
-		return grow(q, r.size)
+		return r.oversize(q)
 	case staleSerial:
 		return age(q.Reply, q.QuestionEnd, r.behind)
 	case noGlue:
@@ -45,6 +44,20 @@ func cut(q *server.Query) {
 	for _, section := range [...]int{wire.CountAN, wire.CountNS, wire.CountAR} {
 		wire.SetCount(q.Reply, section, 0)
 	}
+}
+
+// oversize makes the reply as long as the rule says. One that is longer already does as
+// it is, if it is longer than the client takes.
+func (r *rule) oversize(q *server.Query) bool {
+	if !grow(q, r.size-r.noteLen(q)) {
+		q.Unmangle(server.Oversized)
+		if len(q.Reply) <= q.Limit() {
+			return false
+		}
+		q.Mangle(server.Oversized)
+	}
+	r.tell(q)
+	return true
 }
 
 // fillerHead is the length of a record without its data, whose owner is the question's

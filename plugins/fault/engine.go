@@ -48,8 +48,9 @@ type engine struct {
 	declared map[string]*rule
 	labels   []string // of name servers, by their place in rule.by
 	timer    *time.Timer
-	saved    []byte // as the state has it
-	unsaved  bool   // the log has said that it could not be written
+	saved    []byte    // as the state has it
+	unsaved  bool      // the log has said that it could not be written
+	told     time.Time // when the log last told of rules that act
 }
 
 func newEngine(log *slog.Logger) *engine {
@@ -195,6 +196,7 @@ func (e *engine) sweep() {
 
 func (e *engine) sweepLocked(changed bool) {
 	at := now()
+	tell := at.Sub(e.told) >= beat
 	for _, r := range slices.Clone(e.rules) {
 		hits := r.hits.Load()
 		switch {
@@ -204,7 +206,8 @@ func (e *engine) sweepLocked(changed bool) {
 		case r.count > 0 && hits >= r.count:
 			e.end(r, endCount)
 			changed = true
-		case hits > r.told:
+		case hits > r.told && tell:
+			e.told = at
 			e.log.Info("fault injected", "rule", r.name, "kind", r.kind.String(), "queries", hits-r.told)
 			r.told = hits
 		}

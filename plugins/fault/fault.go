@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stampdns/stampdns/server"
+	"github.com/stampdns/stampdns/zones"
 	"github.com/stampdns/stampdns/zones/wire"
 )
 
@@ -42,6 +43,7 @@ type block struct {
 	resolver bool                  // the block tells resolvers apart
 	labels   []string              // by Query.NS; from start on
 	slots    []int                 // in rule.by, by Query.NS
+	store    *zones.Store          // nil where the block has no zones; from start on
 	held     held
 }
 
@@ -63,6 +65,7 @@ func setup(d *server.Directive) (server.Handler, error) {
 			}
 		}
 	}
+	d.OnStart(func() { b.store, _ = server.Shared[*zones.Store](d) })
 	d.OnDrain(b.held.release)
 	b.held.engine = b.engine
 	return b, nil
@@ -83,6 +86,10 @@ func (b *block) inject(q *server.Query, t *table) server.Verdict {
 		return server.Next
 	}
 	q.Injected = &r.injection
+	if b.store != nil && r.kind.ends() {
+		// Nobody else will say which zone the answer is about.
+		_, q.Zone = b.store.Set().Find(q.Name)
+	}
 	if m := r.kind.mangling(); m != 0 {
 		q.Mangle(m)
 	}

@@ -3,6 +3,7 @@ package fault
 import (
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/stampdns/stampdns/plugins/file"
+	"github.com/stampdns/stampdns/plugins/prometheus"
 	"github.com/stampdns/stampdns/server"
 	"github.com/stampdns/stampdns/server/servertest"
 )
@@ -134,6 +137,47 @@ func TestNothingToEdit(t *testing.T) {
 	w.want("GET", "/faults", "", 200, `"remaining_count":1`)
 }
 
+// TestOversized: a reply that is longer already than the rule says has the fault if it is
+// longer than the client takes. Else it has none, and does not say so.
+func TestOversized(t *testing.T) {
+	w := startWorld(t, " fault")
+	w.add("oversize 600")
+	for size, want := range map[uint16]string{1232: "", 512: "fault f1: oversize"} {
+		m := servertest.Question("large.example.org.", dns.TypeTXT)
+		m.IsEdns0().SetUDPSize(size)
+		r := w.ask("udp", "ns02", m)
+		if r.err != nil || r.Truncated || len(r.Answer) != 1 || r.size < 750 || r.ede() != want {
+			t.Errorf("%d octets for %d, extended error %q: %v %v", r.size, size, r.ede(), r.err, r.Msg)
+		}
+	}
+	w.want("GET", "/faults", "", 200, `"hits":1`)
+}
+
+// TestZone: a reply that a fault makes is one about the zone that the name is in.
+func TestZone(t *testing.T) {
+	dir := t.TempDir()
+	for _, zone := range []string{"example.org", "child.example.org"} {
+		text := "@ 60 IN SOA ns mail 1 1 1 1 1\n@ 60 IN NS ns\nns 60 IN A 192.0.2.1\n"
+		if err := os.WriteFile(filepath.Join(dir, zone), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := servertest.TryIn(t, dir, ".:0 {\n prometheus "+web+"\n fault {\n  servfail name *.example.org\n  drop name *.example.net\n }\n"+
+		" file example.org example.org\n file child.example.org child.example.org\n}",
+		prometheus.Plugin("test"), Plugin(), file.Plugin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Ask("www.example.org", dns.TypeA)
+	s.Ask("www.child.example.org", dns.TypeA)
+	s.TryExchange("udp", s.Addrs()[0], servertest.Question("www.example.net", dns.TypeA), time.Millisecond)
+	for _, zone := range []string{"example.org.", "child.example.org.", "."} {
+		s.Wait("a query for "+zone, func() bool {
+			return s.Metric(web, `stampdns_dns_requests_total{family="1",proto="udp",server="dns://:0",type="A",zone="`+zone+`"}`) == "1"
+		})
+	}
+}
+
 // TestEnds: rules end in time, those of the Corefile for good: a reload does not bring
 // them back.
 func TestEnds(t *testing.T) {
@@ -246,9 +290,7 @@ func TestCrowd(t *testing.T) {
 	if r.err != errNone {
 		t.Errorf("%v %v", r.err, r.Msg)
 	}
-	if got := w.Metric(web, "stampdns_fault_delay_dropped_total"); got != "1" {
-		t.Errorf("dropped %q", got)
-	}
+	w.Wait("the drop to be counted", func() bool { return w.Metric(web, "stampdns_fault_delay_dropped_total") == "1" })
 	w.engine().waiting.Store(0)
 }
 

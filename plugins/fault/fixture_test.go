@@ -104,6 +104,8 @@ func reply(q *server.Query) server.Verdict {
 		if strings.Contains(name, "mixed.") {
 			add(&m.Extra, "txt.ns0.child.example.org. 60 IN TXT stays")
 		}
+	case strings.Contains(name, "large."):
+		add(&m.Answer, "%s 60 IN TXT %s", name, strings.Repeat(strings.Repeat("x", 250)+" ", 3))
 	case q.Type == dns.TypeSOA:
 		add(&m.Answer, "example.org. 60 IN SOA ns.example.org. mail.example.org. %d 1 1 1 1", serial)
 	default:
@@ -135,7 +137,7 @@ type result struct {
 // errNone is how a client sees that nothing came.
 var errNone = errors.New("no reply")
 
-// exchange sends m and takes what comes, however wrong.
+// exchange sends m and takes what comes within wait, however wrong.
 func exchange(network string, to netip.AddrPort, m *dns.Msg, wait time.Duration) (r result) {
 	r.asked = m
 	began := time.Now()
@@ -144,19 +146,19 @@ func exchange(network string, to netip.AddrPort, m *dns.Msg, wait time.Duration)
 	if err != nil {
 		panic(err)
 	}
-	conn, err := net.DialTimeout(network, to.String(), wait)
+	conn, err := net.DialTimeout(network, to.String(), servertest.Patience)
 	if err != nil {
 		r.err = err
 		return r
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(wait))
 	if network == "tcp" {
 		packet = append(binary.BigEndian.AppendUint16(nil, uint16(len(packet))), packet...)
 	}
 	if _, r.err = conn.Write(packet); r.err != nil {
 		return r
 	}
+	conn.SetReadDeadline(time.Now().Add(wait))
 	buf := make([]byte, 65536)
 	if network == "tcp" {
 		if _, r.err = io.ReadFull(conn, buf[:2]); r.err == nil {

@@ -127,5 +127,11 @@ func (k kind) rcode() (rcode uint16, ok bool) {
 	return 0, false
 }
 
+// ends says that the query goes no further.
+func (k kind) ends() bool {
+	_, answers := k.rcode()
+	return answers || k.silent()
+}
+
 // silent says that nothing is sent.
 func (k kind) silent() bool { return k == drop || k == tcpReset }

@@ -171,7 +171,15 @@ func (r *rule) act(q *server.Query) server.Verdict {
 
 // tell adds the extended error, where it does not push out what is in the reply.
 func (r *rule) tell(q *server.Query) {
-	if len(q.Reply)+6+len(r.ede) <= q.Limit() {
+	if len(q.Reply)+r.noteLen(q) <= q.Limit() {
 		q.AddEDE(server.EDEOther, r.ede)
 	}
+}
+
+// noteLen is how much longer tell makes the reply.
+func (r *rule) noteLen(q *server.Query) int {
+	if !q.EDNS.Present {
+		return 0
+	}
+	return 6 + len(r.ede)
 }
