@@ -330,13 +330,17 @@ func TestProxyTCP(t *testing.T) {
 // longer than a query is.
 func TestProxyTCPHeaderInTime(t *testing.T) {
 	s := newLab().newServer(t)
-	s.tcp.first, s.tcp.frame = 50*time.Millisecond, 50*time.Millisecond
+	s.tcp.first, s.tcp.frame = time.Second, time.Second
 	if err := s.Start(Corefile{Name: "Corefile", Text: []byte(proxied)}); err != nil {
 		t.Fatal(err)
 	}
+	var conns []net.Conn
 	for _, part := range []string{"", sign[:8], sign + "2111000c"} {
 		c := dialTCP(t, s.Addrs()[0])
 		c.Write(unhex(t, part))
+		conns = append(conns, c)
+	}
+	for _, c := range conns {
 		if b := wantClosed(t, c); len(b) > 0 {
 			t.Errorf("got % x", b)
 		}

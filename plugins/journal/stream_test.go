@@ -149,14 +149,16 @@ func (l *listener) ended() {
 	}
 }
 
+// requestTime is how long the server gives a request.
+const requestTime = 500 * time.Millisecond
+
 // followed is a journal that is served without a server of DNS.
 func followed(t *testing.T, workers, size int) (*journal, string) {
 	t.Helper()
 	c := &config{journal: made(workers, size), stopped: make(chan struct{})}
 	c.journal.pace = pace{5 * time.Millisecond, 10 * time.Millisecond, servertest.Patience}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(c.stream))
-	// Both are shorter than the tests.
-	s.Config.ReadTimeout, s.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+	s.Config.ReadTimeout, s.Config.WriteTimeout = requestTime, requestTime
 	s.Start()
 	t.Cleanup(s.Close)
 	t.Cleanup(func() { close(c.stopped) })
@@ -215,7 +217,7 @@ func TestFollow(t *testing.T) {
 func TestStreamOutlivesTimeouts(t *testing.T) {
 	j, url := followed(t, 1, 100)
 	l := listen(t, url, "")
-	for start := time.Now(); time.Since(start) < 300*time.Millisecond; {
+	for start := time.Now(); time.Since(start) < 2*requestTime; {
 		l.any() // signs of life come all the time
 	}
 	write(t, j, "a.example.org", 1)
@@ -359,7 +361,7 @@ func wait(t *testing.T, what string, done func() bool) {
 // TestStalledReader: a client that does not read loses its place.
 func TestStalledReader(t *testing.T) {
 	j, url := followed(t, 1, 20000)
-	j.pace.write = 100 * time.Millisecond
+	j.pace.write = time.Second
 	write(t, j, strings.Repeat(strings.Repeat(`\001`, 62)+".", 4), 20000)
 	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {

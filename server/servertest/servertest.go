@@ -121,9 +121,10 @@ func (s *Server) Exchange(network string, to netip.AddrPort, m *dns.Msg) *dns.Ms
 	return r
 }
 
-// TryExchange is Exchange for queries that may get no reply.
+// TryExchange is Exchange for queries that may get no reply, for which it waits as
+// long as it is told; it takes whatever time it needs to send the query.
 func (s *Server) TryExchange(network string, to netip.AddrPort, m *dns.Msg, wait time.Duration) (*dns.Msg, error) {
-	c := dns.Client{Net: network, Timeout: wait}
+	c := dns.Client{Net: network, DialTimeout: Patience, WriteTimeout: Patience, ReadTimeout: wait}
 	r, _, err := c.Exchange(m, Reachable(to).String())
 	return r, err
 }
