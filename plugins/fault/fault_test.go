@@ -182,7 +182,7 @@ func TestZone(t *testing.T) {
 // them back.
 func TestEnds(t *testing.T) {
 	t.Parallel()
-	w := startWorld(t, " fault {\n  servfail for 1s as brief\n  refused until 2020-01-01T00:00:00Z as past\n }\n prometheus "+web)
+	w := startWorld(t, " fault {\n  servfail for 4s as brief\n  refused until 2020-01-01T00:00:00Z as past\n }\n prometheus "+web)
 	w.wantRCode("www.example.org.", dns.TypeA, dns.RcodeServerFailure)
 	if got := w.Metric(web, `stampdns_fault_active{kind="servfail",rule="brief"}`); got != "1" {
 		t.Errorf("active %q", got)
