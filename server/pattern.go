@@ -16,19 +16,19 @@ type NamePattern struct {
 	parts [][]byte
 }
 
-// ParseNamePattern reads a pattern. What is left of it with something in the place of
-// the stars has to be a name.
+// ParseNamePattern reads a pattern, which has to be a name with its stars as well.
 func ParseNamePattern(text string) (NamePattern, error) {
 	if i := strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }); i >= 0 {
 		return NamePattern{}, fmt.Errorf("name %q has more than printable ASCII: names are shown with \\DDD in its place", text)
 	}
-	if text != "." {
-		if _, err := wire.ParseName(strings.ReplaceAll(text, "*", "x")); err != nil {
-			return NamePattern{}, fmt.Errorf("name %q is no name, also not with * for any part of it", text)
-		}
+	// As a name it has escapes in the one form in which they are matched.
+	name, err := wire.ParseName(text)
+	if err != nil {
+		return NamePattern{}, fmt.Errorf("name %q is no name, also not with * for any part of it", text)
 	}
+	wire.Lower(name)
 	var p NamePattern
-	for part := range strings.SplitSeq(withoutDot(strings.ToLower(text)), "*") {
+	for part := range strings.SplitSeq(withoutDot(name.String()), "*") {
 		p.parts = append(p.parts, []byte(part))
 	}
 	return p, nil

@@ -39,6 +39,8 @@ func TestNamePattern(t *testing.T) {
 		{`a\.`, `a\..`, true},
 		{`a\.`, `a.`, false},
 		{`a\\.`, `a\\.`, true},
+		{"@.example", `\@.example.`, true},
+		{`a\046b\065.`, `a\.ba.`, true},
 		{`*\007*`, `a\007b.x.`, true},
 		{"*.x", `*.x.`, true},
 		{strings.Repeat("*.a", 60) + "b", strings.Repeat("a.", 120) + "a", false},

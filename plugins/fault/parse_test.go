@@ -105,7 +105,7 @@ func TestWrongRules(t *testing.T) {
 
 // FuzzParse: what can be read has a canonical form that reads the same.
 func FuzzParse(f *testing.F) {
-	for _, rule := range []string{"servfail ns ns01 name '*.blob.*' for 5m", "delay 1s jitter 1s", "wrong-ns a. b.", "oversize 9 client ::/0", "drop name \\000*.x count 3"} {
+	for _, rule := range []string{"servfail ns ns01 name '*.blob.*' for 5m", "delay 1s jitter 1s", "wrong-ns a. b.", "oversize 9 client ::/0", "drop name \\000*.x count 3", `drop name a\.`} {
 		f.Add(rule)
 	}
 	f.Fuzz(func(t *testing.T, rule string) {
