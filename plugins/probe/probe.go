@@ -153,22 +153,22 @@ const maxTold = 1024
 // refusals are the zones that the log knows to have no probes.
 type refusals struct {
 	mu   sync.Mutex
-	told map[string]bool
+	told map[string]string // why, by the name that probes would be below
 }
 
-// tell logs once, for a zone and a reason, that it is not probed.
+// tell logs once, for a zone and a reason, that it is not probed. It allocates nothing
+// where the log knows already: anybody can ask.
 func (r *refusals) tell(log *slog.Logger, p place) {
-	key := string(p.root) + p.refusal
 	r.mu.Lock()
-	known := r.told[key] || len(r.told) >= maxTold
-	if !known {
-		if r.told == nil {
-			r.told = make(map[string]bool)
-		}
-		r.told[key] = true
+	why, known := r.told[string(p.root)]
+	if why == p.refusal || !known && len(r.told) >= maxTold {
+		r.mu.Unlock()
+		return
 	}
+	if r.told == nil {
+		r.told = make(map[string]string)
+	}
+	r.told[string(p.root)] = p.refusal
 	r.mu.Unlock()
-	if !known {
-		log.Warn(fmt.Sprintf("probes below %s are not answered: %s", p.root, p.refusal))
-	}
+	log.Warn(fmt.Sprintf("probes below %s are not answered: %s", p.root, p.refusal))
 }

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -330,6 +331,27 @@ func TestAllocs(t *testing.T) {
 		s.Ask(name, dns.TypeA)
 		if n := <-allocs; n != 0 {
 			t.Errorf("%s: %v allocations a query", name, n)
+		}
+	}
+}
+
+// TestTellsOnce: that a zone has no probes is logged once a reason, and costs those who
+// ask again nothing.
+func TestTellsOnce(t *testing.T) {
+	var out strings.Builder
+	var r refusals
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	root, err := wire.ParseName("probe.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, why := range []string{"the zone is signed", "the zone has data there"} {
+		r.tell(log, place{root: root, refusal: why})
+		if n := servertest.Allocs(func() { r.tell(log, place{root: root, refusal: why}) }); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+		if n := strings.Count(out.String(), "probes below probe.example.org. are not answered: "+why); n != 1 {
+			t.Errorf("%s: told %d times", why, n)
 		}
 	}
 }
