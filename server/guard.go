@@ -93,6 +93,7 @@ func (t *tcpListener) refuse(refuse bool) error {
 	if err != nil {
 		return err
 	}
+	t.turns.Add(1)
 	if refuse {
 		// In this order: accept finds out why it fails.
 		t.refused = make(chan struct{})
@@ -111,14 +112,14 @@ func (t *tcpListener) refuse(refuse bool) error {
 	return err
 }
 
-// rest waits, after accept failed, while the address is refused. False means that
-// accept failed for another reason, or that it is over.
-func (t *tcpListener) rest() bool {
+// rest waits, after accept failed, while the address is refused; turns is from before
+// accept. False means that accept failed for another reason, or that it is over.
+func (t *tcpListener) rest(turns uint64) bool {
 	t.mu.Lock()
 	refused := t.refused
 	t.mu.Unlock()
 	if refused == nil {
-		return false
+		return turns != t.turns.Load() // it was refused, and is not any more
 	}
 	select {
 	case <-refused:

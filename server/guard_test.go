@@ -131,3 +131,24 @@ func TestOnDrain(t *testing.T) {
 		}
 	}
 }
+
+// TestRest: what made accept fail is told from an address that was refused, also where
+// it is not any more by the time that somebody asks.
+func TestRest(t *testing.T) {
+	if !canRefuse {
+		t.Skip("the system cannot refuse connections")
+	}
+	tcp := newLab().start(t, ".:0 {\n bind 127.0.0.1\n say hello\n}").open()[0].tcp
+	turns := tcp.turns.Load()
+	if tcp.rest(turns) {
+		t.Error("the address is not refused")
+	}
+	for _, refuse := range []bool{true, false} {
+		if err := tcp.refuse(refuse); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !tcp.rest(turns) {
+		t.Error("the address was refused")
+	}
+}

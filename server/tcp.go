@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,6 +56,7 @@ type tcpListener struct {
 	closing  chan struct{}
 	serving  sync.WaitGroup
 	opened   time.Time
+	turns    atomic.Uint64 // times that the address was refused, or taken again
 
 	mu      sync.Mutex
 	most    int                  // connections
@@ -81,6 +83,7 @@ func (t *tcpListener) now() time.Duration { return time.Since(t.opened) }
 func (t *tcpListener) accept() {
 	failures := 0
 	for {
+		turns := t.turns.Load()
 		c, err := t.listener.AcceptTCP()
 		if err == nil {
 			failures = 0
@@ -89,7 +92,7 @@ func (t *tcpListener) accept() {
 			}
 			continue
 		}
-		if t.rest() {
+		if t.rest(turns) {
 			continue
 		}
 		if noDescriptors(err) {
