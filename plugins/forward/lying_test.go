@@ -149,51 +149,70 @@ func TestRightClient(t *testing.T) {
 	var right, failed atomic.Int64
 	for a := range clients {
 		wg.Go(func() {
-			c, err := dns.Dial("udp", s.Addrs()[0].String())
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer c.Close()
-			answered := make(map[int]bool)
-			for len(answered) < each && time.Now().Before(end) && !t.Failed() {
-				asked := 0
-				for b := range each {
-					if answered[b] {
-						continue
-					}
-					q := servertest.Question(fmt.Sprintf("n%d-%d.example", a, b), dns.TypeA)
-					q.Id = uint16(b)
-					if err := c.WriteMsg(q); err != nil {
-						t.Error(err)
-						return
-					}
-					asked++
-				}
-				c.SetReadDeadline(time.Now().Add(servertest.Patience))
-				for range asked {
-					m, err := c.ReadMsg()
-					if err != nil {
-						break
-					}
-					b := int(m.Id)
-					switch {
-					case m.Rcode != dns.RcodeSuccess:
-						failed.Add(1)
-					case b < each && len(m.Answer) == 1 && m.Answer[0].(*dns.A).A.String() == fmt.Sprintf("10.%d.%d.%d", a, b, (a+b)%256) &&
-						m.Question[0].Name == fmt.Sprintf("n%d-%d.example.", a, b):
-						answered[b] = true
-					default:
-						t.Errorf("client %d got an answer to another question: %v", a, m)
-					}
-				}
-			}
-			right.Add(int64(len(answered)))
+			c := &rightClient{t: t, number: a, answered: make(map[int]bool)}
+			c.run(s.Addrs()[0].String(), each, end)
+			right.Add(int64(len(c.answered)))
+			failed.Add(int64(c.failed))
 		})
 	}
 	wg.Wait()
 	if right.Load() < clients*each*9/10 {
 		t.Errorf("%d of %d are answered, and %d failures", right.Load(), clients*each, failed.Load())
+	}
+}
+
+// rightClient asks questions that nobody else asks.
+type rightClient struct {
+	t        *testing.T
+	number   int
+	answered map[int]bool
+	failed   int
+}
+
+// run asks until all questions are answered, or the time is over.
+func (r *rightClient) run(to string, questions int, end time.Time) {
+	c, err := dns.Dial("udp", to)
+	if err != nil {
+		r.t.Error(err)
+		return
+	}
+	defer c.Close()
+	for len(r.answered) < questions && time.Now().Before(end) && !r.t.Failed() {
+		asked := 0
+		for b := range questions {
+			if r.answered[b] {
+				continue
+			}
+			q := servertest.Question(fmt.Sprintf("n%d-%d.example", r.number, b), dns.TypeA)
+			q.Id = uint16(b)
+			if err := c.WriteMsg(q); err != nil {
+				r.t.Error(err)
+				return
+			}
+			asked++
+		}
+		c.SetReadDeadline(time.Now().Add(servertest.Patience))
+		for range asked {
+			m, err := c.ReadMsg()
+			if err != nil {
+				break
+			}
+			r.take(m, questions)
+		}
+	}
+}
+
+// take looks at a reply: it must be to the question that has its ID.
+func (r *rightClient) take(m *dns.Msg, questions int) {
+	a, b := r.number, int(m.Id)
+	switch {
+	case m.Rcode != dns.RcodeSuccess:
+		r.failed++
+	case b < questions && len(m.Answer) == 1 && m.Answer[0].(*dns.A).A.String() == fmt.Sprintf("10.%d.%d.%d", a, b, (a+b)%256) &&
+		m.Question[0].Name == fmt.Sprintf("n%d-%d.example.", a, b):
+		r.answered[b] = true
+	default:
+		r.t.Errorf("client %d got an answer to another question: %v", a, m)
 	}
 }
 
