@@ -115,11 +115,8 @@ func (h *handler) start() {
 // In says from whom the query comes, and by which path.
 func (h *handler) In(q *server.Query) server.Verdict {
 	o, src := h.observer, sourceOf(q.Remote.Addr())
-	w := &o.workers[q.Worker]
-	w.mu.Lock()
 	t := o.table.Load()
-	r := t.slots[w.find(t, src).slot]
-	w.mu.Unlock()
+	r := t.slots[o.workers[q.Worker].peek(t, src)]
 	iterative := wire.Flags(q.Packet)&wire.FlagRD == 0
 	if r.slot == otherSlot && t.most > 0 {
 		r = o.meet(t, src, iterative, q.Received.UnixNano())
@@ -155,7 +152,7 @@ func (h *handler) Out(q *server.Query) {
 	}
 	w.window.add(q, &f)
 	w.count(q, &f)
-	w.countResolver(t, int(e.slot), q, &f, o)
+	w.countResolver(t, int(e.slot.Load()), q, &f, o)
 }
 
 // zoneLabel is the label of the zone that answered, or else of the block's zone

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"github.com/stampdns/stampdns/server"
 )
@@ -153,27 +154,50 @@ func (t *table) name(all []*resolver) {
 	slices.SortFunc(t.lengths, func(a, b prefixes) int { return b.bits - a.bits })
 }
 
-// cached is what a worker remembers of a source.
+// cached is what a worker remembers of a source. It is written with the worker's lock
+// held, and peeked at without: an odd version says that somebody is writing, and one
+// that has changed that somebody was.
 type cached struct {
-	source source
-	number uint32 // of the table that slot is from; 0 for an empty place
-	slot   uint16
-	met    uint8 // name servers at which the source has been counted, as bits
+	version atomic.Uint32
+	slot    atomic.Uint32
+	number  atomic.Uint32 // of the table that slot is from; 0 for an empty place
+	hi, lo  atomic.Uint64 // the source
+	met     uint8         // name servers at which the source has been counted, as bits
 }
 
 // cacheSize is the number of sources that a worker remembers, a power of two.
 const cacheSize = 1 << 11
 
+// place is where the worker may remember a source.
+func (w *worker) place(s source) *cached { return &w.cache[mix(s.hi^w.seed, s.lo)%cacheSize] }
+
+// peek is the slot of a source, without a lock: each query asks for it on its way in.
+func (w *worker) peek(t *table, s source) uint16 {
+	e := w.place(s)
+	version := e.version.Load()
+	slot := e.slot.Load()
+	if version&1 == 0 && e.hi.Load() == s.hi && e.lo.Load() == s.lo && e.number.Load() == t.number && e.version.Load() == version {
+		return uint16(slot)
+	}
+	return t.slot(s)
+}
+
 // find is what the worker remembers of a source; w.mu is held.
 func (w *worker) find(t *table, s source) *cached {
-	e := &w.cache[mix(s.hi^w.seed, s.lo)%cacheSize]
-	if e.source == s && e.number == t.number {
+	e := w.place(s)
+	same := e.hi.Load() == s.hi && e.lo.Load() == s.lo
+	if same && e.number.Load() == t.number {
 		return e
 	}
-	if e.source != s {
+	if !same {
 		e.met = 0
 	}
-	e.source, e.number, e.slot = s, t.number, t.slot(s)
+	e.version.Add(1)
+	e.hi.Store(s.hi)
+	e.lo.Store(s.lo)
+	e.number.Store(t.number)
+	e.slot.Store(uint32(t.slot(s)))
+	e.version.Add(1)
 	return e
 }
 
