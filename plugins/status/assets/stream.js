@@ -6,8 +6,10 @@ import { byId, el, setText } from './dom.js';
 import { clock, count, micros, pathWords, undot } from './format.js';
 
 const rowsKept = 200;
-const perSecond = 100; // asked of the server
-const drawEvery = 120; // milliseconds
+const perSecond = 60; // asked of the server
+const soonest = 150; // milliseconds between two times of drawing
+const latest = 1500;
+const late = 50; // milliseconds between two frames that somebody notices
 const filters = { resolver: 'f-resolver', name: 'f-name', type: 'f-type', path: 'f-path', rcode: 'f-rcode' };
 
 /** stream follows the journal; show opens the facts of one entry. */
@@ -17,7 +19,7 @@ export function stream(show) {
   const body = table.tBodies[0] || table.createTBody();
   const state = byId('journal-state');
   const pause = byId('pause');
-  const s = { source: null, waiting: [], skipped: 0, paused: false, frame: 0, drawn: 0, turn: 0, retry: 0, hidden: document.hidden };
+  const s = { source: null, waiting: [], skipped: 0, paused: false, frame: 0, drawn: 0, every: soonest, turn: 0, retry: 0, hidden: document.hidden };
 
   /** open shows what the journal has of late, and follows it from there. */
   async function open() {
@@ -90,7 +92,7 @@ export function stream(show) {
 
   function draw(now) {
     s.frame = 0;
-    if (now - s.drawn < drawEvery) {
+    if (now - s.drawn < s.every) {
       later();
       return;
     }
@@ -99,6 +101,12 @@ export function stream(show) {
     if (s.waiting.length === 0) return;
     prepend(s.waiting.reverse());
     s.waiting = [];
+    requestAnimationFrame((next) => adapt(next - now));
+  }
+
+  /** adapt draws less often where drawing makes the browser late. */
+  function adapt(took) {
+    s.every = took > late ? Math.min(s.every * 1.5, latest) : Math.max(s.every * 0.9, soonest);
   }
 
   /** prepend shows entries, the newest first, above those that are there. */
