@@ -12,7 +12,7 @@ IMAGE_FORMAT := $(if $(findstring podman,$(ENGINE)),--format docker)
 export FUZZTIME
 
 .NOTPARALLEL:
-.PHONY: help build run build-static test check install unit lint race fuzz alerts interop container-test bench profile soak microbench man image clean
+.PHONY: help build run build-static test check install unit lint race fuzz alerts browser interop container-test bench profile soak microbench man image clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -26,7 +26,7 @@ run: ## serve the sample stamp
 build-static: ## build bin/stampdns without C and symbols, as the image has it
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/stampdns ./cmd/stampdns
 
-test: install unit lint race fuzz alerts interop container-test ## install what the tests need, then run every test (needs root for the last two)
+test: install unit lint race fuzz alerts browser interop container-test ## install what the tests need, then run every test (needs root for the last two)
 
 check: test ## what CI runs: the same as test
 
@@ -50,6 +50,9 @@ alerts: ## the dashboard and the alerts, with Debian's promtool and Prometheus
 
 interop: ## run among other DNS servers and resolvers in network namespaces (root)
 	@.ci/interop
+
+browser: ## look at the status page with Chromium while dig and Unbound ask; pictures go to bin/screenshots
+	@.ci/browser
 
 container-test: ## build the image, run it, and query it from outside (root)
 	@.ci/container-test
