@@ -44,15 +44,12 @@ func TestHostileNames(t *testing.T) {
 				p.wait("all are there", fmt.Sprintf(`[...document.querySelectorAll('#journal tbody tr')].length >= %d`, len(names)))
 			}
 			var stored struct {
-				Entries []struct{ Name, Asked string }
+				Entries []struct{ Name string }
 			}
 			s.get("/journal", &stored)
 			shown := eval[[]string](p, `[...document.querySelectorAll('#journal tbody td.name')].map((c) => c.textContent)`)
 			for i, entry := range stored.Entries {
-				want := entry.Asked
-				if want == "" {
-					want = entry.Name
-				}
+				want := entry.Name
 				got := strings.TrimSuffix(shown[len(stored.Entries)-1-i], ".")
 				if got != strings.TrimSuffix(want, ".") {
 					t.Errorf("%s is shown as %s", want, got)

@@ -61,7 +61,7 @@ const origin = (source, lasts) => (source === 'corefile' ? 'of the Corefile' : l
 const latency = (u) => (u.rtt_ms ? `${u.rtt_ms < 10 ? u.rtt_ms.toFixed(2) : Math.round(u.rtt_ms)} ms` : '–');
 
 function newUpstream() {
-  return el('tr', {}, el('th', { scope: 'row' }), el('td'), el('td', {}, el('span')), el('td', { class: 'number' }), el('td', { class: 'number' }));
+  return el('tr', {}, el('th', { scope: 'row' }), el('td'), el('td', {}, el('span')), el('td', { class: 'number' }), el('td', { class: 'number' }), el('td', { class: 'number' }));
 }
 
 function fillUpstream(row, u) {

@@ -186,7 +186,7 @@ function fillRow(row, e) {
   setText(time, clock(e.time, true));
   setText(resolver, e.resolver);
   setText(ns, e.ns);
-  setText(name.firstChild, undot(e.asked || e.name) || '(no question)');
+  setText(name.firstChild, undot(e.name) || '(no question)');
   name.firstChild.title = e.asked || e.name;
   setText(type, e.type);
   setText(path.firstChild, pathWords[e.path] || '');
