@@ -36,7 +36,7 @@ type page struct {
 type view struct {
 	width, height int64  // 1440x900 unless given
 	scheme        string // the system's color scheme: light unless given
-	path          string // "/" unless given
+	user          string // "NAME:TOKEN@" where the page wants one
 	script        string // evaluated before the page's own; "off" is no scripts at all
 }
 
@@ -75,9 +75,9 @@ func open(t *testing.T, s *served, v view) *page {
 	if v.script != "" && v.script != "off" {
 		p.do(call(cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: v.script}))
 	}
-	p.do(chromedp.Navigate(s.page + v.path))
+	p.do(chromedp.Navigate(strings.Replace(s.page, "//", "//"+v.user, 1)))
 	if v.script != "off" {
-		p.wait("the page is live", `document.documentElement.classList.contains('live') && document.querySelector('#map.drawn')`)
+		p.wait("the page is live", `document.documentElement.classList.contains('live') && (document.querySelector('#map.drawn') || !document.querySelector('#map'))`)
 	}
 	return p
 }

@@ -4,6 +4,8 @@ package browser
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -116,4 +118,31 @@ func TestGone(t *testing.T) {
 	s.stop()
 	p.wait("the banner says so", `!document.querySelector('#banner').hidden && document.querySelector('#journal-state').dataset.state === 'lost'`)
 	p.expect("ERR_CONNECTION_REFUSED")
+}
+
+// TestToken opens a page that wants a token, and changes something there.
+func TestToken(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, "--api-token-file", file)
+	p := open(t, s, view{user: "anybody:0123456789abcdef0123456789abcdef@"})
+	p.wait("the stream is live", `document.querySelector('#journal-state').dataset.state === 'live'`)
+	p.choose("#fault-kind", "refused")
+	p.click(`#fault-form button[type="submit"]`)
+	p.wait("the fault is in use", `document.querySelector('#fault-table tr.acting')`)
+}
+
+// TestFewDirectives opens the page of a server that has next to nothing to show.
+func TestFewDirectives(t *testing.T) {
+	port, api := freePort(t), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	file := filepath.Join(t.TempDir(), "Corefile")
+	corefile := fmt.Sprintf(".:%d {\n    bind 127.0.0.1\n    api %s\n    status\n}\n", port, api)
+	if err := os.WriteFile(file, []byte(corefile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := open(t, begin(t, port, api, "--conf", file), view{})
+	p.wait("the page has polled", `/up \d+ s/.test(document.querySelector('#uptime').textContent)`)
+	p.shoot("few-directives")
 }

@@ -96,19 +96,25 @@ type served struct {
 // serve serves the sample stamp until the end of the test.
 func serve(t *testing.T, flags ...string) *served {
 	t.Helper()
-	s := &served{t: t, port: freePort(t)}
-	api := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	s.page = "http://" + api
-	s.process = start(t, append([]string{os.Getenv("STAMPDNS"), "serve", "--port", fmt.Sprint(s.port), "--api", api,
+	port, api := freePort(t), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	return begin(t, port, api, append([]string{"--port", fmt.Sprint(port), "--api", api,
 		"--metrics", "off", "--health", "off", "--ready", "off",
 		"--resolver", "corp=" + corp, "--resolver", "lab=" + lab}, flags...)...)
+}
+
+// begin runs the command serve, and waits until its API answers, if only that it wants
+// a token.
+func begin(t *testing.T, port int, api string, flags ...string) *served {
+	t.Helper()
+	s := &served{t: t, port: port, page: "http://" + api}
+	s.process = start(t, append([]string{os.Getenv("STAMPDNS"), "serve"}, flags...)...)
 	until(t, "stampdns serves", func() bool {
 		response, err := http.Get(s.page + "/api/v1/status")
 		if err != nil {
 			return false
 		}
 		response.Body.Close()
-		return response.StatusCode == http.StatusOK
+		return response.StatusCode == http.StatusOK || response.StatusCode == http.StatusUnauthorized
 	})
 	return s
 }

@@ -1,11 +1,11 @@
-// Talks to the API that commands and scripts use too. Where it does not answer, a
-// banner says so until it does again.
+// Talks to the API that commands and scripts use too.
 
 import { byId, setText } from './dom.js';
 
-const base = document.body.dataset.api || '/api/v1';
+// With the origin, as a page whose own address has a password in it may not fetch from
+// an address that is relative to that.
+const base = location.origin + (document.body.dataset.api || '/api/v1');
 const patience = 10000; // milliseconds
-let failures = 0;
 
 /** APIError is an answer that says what is wrong. */
 export class APIError extends Error {
@@ -45,19 +45,13 @@ export const address = (path) => base + path;
 
 /**
  * get reads a path. Where there is no such route, because the server was not told
- * to have it, it returns null. What is wrong with the request is the caller's to
- * show; that there is no answer is shown in the banner as well.
+ * to have it, it returns null.
  */
 export async function get(path) {
   try {
-    const answer = await request('GET', path);
-    reached();
-    return answer;
+    return await request('GET', path);
   } catch (err) {
-    const status = err instanceof APIError ? err.status : 0;
-    if (status === 404 || status === 400) reached();
-    else unreached(err);
-    if (status === 404) return null;
+    if (err instanceof APIError && err.status === 404) return null;
     throw err;
   }
 }
@@ -65,20 +59,11 @@ export async function get(path) {
 /** send changes something. What is wrong with it is thrown as an APIError. */
 export const send = (method, path, body) => request(method, path, body);
 
-function reached() {
-  failures = 0;
-  const banner = byId('banner');
-  if (banner) banner.hidden = true;
-  document.documentElement.classList.remove('stale');
-}
-
-function unreached(err) {
-  failures++;
-  if (failures < 2) return; // one lost request in a while is no news
+/** complain shows in the banner why the page may be old; null takes the banner away. */
+export function complain(err) {
   const banner = byId('banner');
   if (!banner) return;
-  const why = err instanceof APIError ? err.message : 'The server cannot be reached.';
-  setText(banner, `${why} What you see may be old; trying again.`);
-  banner.hidden = false;
-  document.documentElement.classList.add('stale');
+  if (err) setText(banner, `${err instanceof APIError ? err.message : 'The server cannot be reached.'} What you see may be old; trying again.`);
+  banner.hidden = !err;
+  document.documentElement.classList.toggle('stale', Boolean(err));
 }

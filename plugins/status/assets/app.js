@@ -1,7 +1,7 @@
 // The status page, live. The server has written all of it as HTML; this polls the
 // API while the page is looked at, and brings each part up to date.
 
-import { get } from './api.js';
+import { complain, get } from './api.js';
 import { charts } from './charts.js';
 import { byId, el } from './dom.js';
 import { endpoints } from './endpoints.js';
@@ -28,18 +28,24 @@ let timer = 0;
 let round = 0;
 let polling = false;
 
+/** What there is to ask for, by the element that shows it: what the page lacks, the server does not offer. */
+const sources = [
+  ['status', '/status', 'main'], ['delegation', '/delegation', 'finding-list'], ['forwarders', '/forwarders', 'forwarder-table'],
+  ['custom', '/custom-dns', 'custom-dns-table'], ['faults', '/faults', 'fault-table'], ['history', '/history?minutes=60', 'history'],
+];
+
 async function poll() {
   clearTimeout(timer);
   if (polling) return;
   polling = true;
-  const history = round++ % seldom === 0;
-  const paths = ['/status', '/delegation', '/forwarders', '/custom-dns', '/faults'];
-  if (history) paths.push('/history?minutes=60');
-  const answers = await Promise.allSettled(paths.map(get));
-  const [status, delegation, forwarders, custom, faults, past] = answers.map((a) => (a.status === 'fulfilled' ? a.value : null));
+  const now = round++ % seldom === 0 ? sources : sources.filter(([name]) => name !== 'history');
+  const wanted = now.filter(([, , id]) => byId(id));
+  const answers = await Promise.allSettled(wanted.map(([, path]) => get(path)));
   polling = false;
-  const at = performance.now();
-  for (const part of all) part.update?.({ at, status, delegation, forwarders, custom, faults, history: past });
+  const polled = { at: performance.now() };
+  answers.forEach((answer, i) => { polled[wanted[i][0]] = answer.value ?? null; });
+  complain(answers.find((answer) => answer.status === 'rejected')?.reason ?? null);
+  for (const part of all) part.update?.(polled);
   schedule();
 }
 

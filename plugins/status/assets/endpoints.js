@@ -4,6 +4,8 @@
 import { announce, byId, el, reconcile, setAttributes, setText, tick } from './dom.js';
 import { ago } from './format.js';
 
+const columns = 12; // resolvers shown, as the server does
+
 /** endpoints keeps the table of endpoints up to date. */
 export function endpoints() {
   const table = byId('endpoint-table');
@@ -43,7 +45,7 @@ export function endpoints() {
   return {
     update({ status }) {
       if (!status) return;
-      last = { endpoints: status.endpoints || [], resolvers: status.resolvers || [], now: status.now };
+      last = { endpoints: status.endpoints || [], resolvers: (status.resolvers || []).slice(0, columns), now: status.now };
       show();
     },
   };
