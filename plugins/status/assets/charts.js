@@ -96,7 +96,7 @@ function chart(node, kind) {
 /** plan finds the scales of a chart. */
 function plan(history, kind, width) {
   const series = kind.series(history);
-  const steps = Math.max(2, ...series.map((s) => s.values.length));
+  const steps = Math.max(2, ...Object.values(history.latency_us).map((values) => values.length));
   let most = 0;
   for (let i = 0; i < steps; i++) {
     const values = series.map((s) => s.values[i] || 0);

@@ -102,7 +102,7 @@ function scene({ delegation, stamp, now }, rates, width) {
       const silent = seen.queries === 0 && found.some((f) => f.id === 'one-server' || f.id === 'stale-glue');
       return { ns: ns.label, total: seen.queries, rate: q, lines, silent };
     });
-    return { name: r.name, total: r.queries.total, rate: ports.reduce((sum, p) => sum + p.rate, 0), seen: r.last_seen, ports, found, words: wayWords(r.queries.by_path) };
+    return { name: r.name, learned: r.learned || r === delegation.others, total: r.queries.total, rate: ports.reduce((sum, p) => sum + p.rate, 0), seen: r.last_seen, ports, found, words: wayWords(r.queries.by_path) };
   });
   const drawn = resolvers.length > most ? pick(resolvers) : resolvers;
   const parent = stamp ? {
@@ -121,9 +121,9 @@ function delegated(delegation, name) {
   return everyone(delegation).some((r) => (!name || r.name === name) && r.queries.by_path.iterative > 0);
 }
 
-/** The busiest of many resolvers, in the order that they had. */
+/** Of many resolvers those that have a name, then those with warnings, then the busiest; in the order that they had. */
 function pick(resolvers) {
-  const busiest = [...resolvers].sort((a, b) => b.found.length - a.found.length || b.rate - a.rate || b.total - a.total).slice(0, most);
+  const busiest = [...resolvers].sort((a, b) => a.learned - b.learned || b.found.length - a.found.length || b.rate - a.rate || b.total - a.total).slice(0, most);
   return resolvers.filter((r) => busiest.includes(r));
 }
 
