@@ -29,7 +29,7 @@ function facts(e) {
     ? [`version ${e.edns.version}`, `${e.edns.size} octets`, e.edns.do ? 'DO' : 'no DO', ...e.edns.options].join(', ')
     : 'none';
   const reply = e.rcode
-    ? [e.rcode, e.aa ? 'AA' : 'no AA', e.tc ? 'TC' : null, `${count(e.answers)} answer records`, `${count(e.size)} octets`].filter(Boolean).join(', ')
+    ? [e.rcode, e.aa ? 'AA' : 'no AA', e.tc ? 'TC' : null, `records in the answer: ${count(e.answers)}`, `${count(e.size)} octets`].filter(Boolean).join(', ')
     : 'none: dropped';
   return [
     ['Time', e.time],
