@@ -134,7 +134,7 @@ func TestColors(t *testing.T) {
 	dark.wait("the page is dark again", background+" < 50")
 }
 
-// TestPictures takes those of the documentation: see docs/README in the Makefile.
+// TestPictures takes a light and a dark picture of a stamp at work.
 func TestPictures(t *testing.T) {
 	s := serve(t, "--forwarder", upstream(t, "127.0.0.21", "192.0.2.201"), "--custom-dns", "contoso.com="+upstream(t, "127.0.0.22", "192.0.2.202"))
 	stop := make(chan struct{})

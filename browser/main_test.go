@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -47,9 +46,7 @@ func run(m *testing.M) int {
 	var cancel context.CancelFunc
 	chrome, cancel = chromedp.NewContext(all)
 	defer cancel()
-	starting, done := context.WithTimeout(chrome, 30*time.Second)
-	defer done()
-	if err := chromedp.Do(chrome); err != nil || starting.Err() != nil {
+	if err := chromedp.Do(chrome); err != nil {
 		fmt.Fprintf(os.Stderr, "browser: start Chromium: %v\n", err)
 		return 1
 	}

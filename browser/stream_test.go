@@ -110,6 +110,20 @@ func TestCost(t *testing.T) {
 	if share > 0.02 {
 		t.Errorf("an open page costs the server %.1f %% of a core", 100*share)
 	}
+
+	// One that nobody looks at costs nothing: it does not ask.
+	eval[bool](p, `(Object.defineProperty(document, 'hidden', { get: () => window.away, configurable: true }), window.away = true,
+		document.dispatchEvent(new Event('visibilitychange')), true)`)
+	const asked = `performance.getEntriesByType('resource').length`
+	<-time.After(time.Second) // for what was under way
+	first := eval[int](p, asked)
+	<-time.After(5 * time.Second / 2)
+	if last := eval[int](p, asked); last != first {
+		t.Errorf("a page that nobody looks at asked %d times", last-first)
+	}
+	s.dig(corp, "127.0.0.1", "+norec", "graph."+region)
+	eval[bool](p, `(window.away = false, document.dispatchEvent(new Event('visibilitychange')), true)`)
+	p.wait("it catches up when it is looked at", `document.querySelectorAll('#journal tbody tr').length === 2`)
 }
 
 // cpu is the time that the server used, in hundredths of a second.

@@ -57,6 +57,8 @@ type (
 		Resolvers   []resolverDoc `json:"resolvers"`
 		Others      resolverDoc   `json:"others"`
 		Findings    []findingDoc  `json:"findings"`
+		// SourceHidden is there if all queries seem to come from one address.
+		SourceHidden *struct{ Text string } `json:"source_hidden"`
 	}
 	resolverDoc struct {
 		Name         string          `json:"name"`

@@ -90,6 +90,7 @@ func TestHostileDocuments(t *testing.T) {
 	for path, body := range map[string]string{
 		"/api/v1/delegation": `{"name_servers":["ns01","EVIL"],"resolvers":[{"name":"EVIL","networks":["EVIL"],"last_seen":"EVIL",
 			"queries":{"total":3,"by_path":{"iterative":3},"by_ns":{"ns01":{"queries":3,"by_path":{"iterative":3}},"EVIL":{}}}}],
+			"source_hidden":{"address":"EVIL","text":"EVIL"},
 			"findings":[{"id":"one-server","level":"warning","resolver":"EVIL","zone":"EVIL","text":"EVIL"}]}`,
 		"/api/v1/journal": `{"entries":[{"id":1,"time":"EVIL","ns":"EVIL","source":"EVIL","resolver":"EVIL","name":"EVIL","asked":"EVIL",
 			"type":"EVIL","path":"EVIL","rcode":"EVIL","fault":{"rule":"EVIL","kind":"EVIL"}}]}`,
@@ -129,6 +130,9 @@ func TestHostileDocuments(t *testing.T) {
 		if got := n.id(t, id).text(); !strings.Contains(got, want) {
 			t.Errorf("#%s lacks the name: %s", id, got)
 		}
+	}
+	if len(n.id(t, "finding-list").all("data-id", "source-hidden")) != 1 {
+		t.Error("the page does not say that all come from one address")
 	}
 	if got := n.id(t, "f-name").attr("value"); got != `"><script>` {
 		t.Errorf("the filter is %q", got)

@@ -103,7 +103,7 @@ function servers(what, nodes, width, height) {
 }
 
 /** strokeWidth grows with the root of the rate: ten times the queries are three times the width. */
-const strokeWidth = (q) => Math.min(13, q > 0 ? 1.8 + 0.62 * Math.sqrt(q) : 1.2).toFixed(1);
+const strokeWidth = (q) => Math.min(15, q > 0 ? 1.4 + 0.85 * Math.sqrt(q) : 1.2).toFixed(1);
 
 function connect(r, what, ports, ends, lines) {
   const index = what.resolvers.indexOf(r);
