@@ -92,5 +92,8 @@ export function announce(text) {
   live.textContent = text;
   live.classList.add('shown');
   clearTimeout(announce.timer);
-  announce.timer = setTimeout(() => live.classList.remove('shown'), 4000);
+  announce.timer = setTimeout(() => {
+    live.classList.remove('shown');
+    live.textContent = '';
+  }, 4000);
 }

@@ -14,7 +14,7 @@ const edge = 2; // around the picture
 export function layout(what) {
   const narrow = what.width < 560;
   const box = narrow ? Math.round(what.width * 0.5) : Math.min(270, Math.round(what.width * 0.36));
-  const server = narrow ? Math.round(what.width * 0.3) : Math.min(230, Math.round(what.width * 0.27));
+  const server = narrow ? Math.round(what.width * 0.3) : Math.min(250, Math.round(what.width * 0.29));
   const nodes = [];
   const lines = [];
   let y = edge;

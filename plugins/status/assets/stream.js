@@ -6,7 +6,7 @@ import { byId, el, setText } from './dom.js';
 import { clock, count, micros, pathWords, undot } from './format.js';
 
 const rowsKept = 200;
-const perSecond = 60; // asked of the server
+const perSecond = 100; // asked of the server
 const soonest = 150; // milliseconds between two times of drawing
 const latest = 1500;
 const late = 50; // milliseconds between two frames that somebody notices
