@@ -117,7 +117,11 @@ func TestGone(t *testing.T) {
 	p := open(t, s, view{})
 	s.stop()
 	p.wait("the banner says so", `!document.querySelector('#banner').hidden && document.querySelector('#journal-state').dataset.state === 'lost'`)
-	p.expect("ERR_CONNECTION_REFUSED")
+	s.again()
+	p.wait("the page is live again", `document.querySelector('#banner').hidden && document.querySelector('#journal-state').dataset.state === 'live'`)
+	s.dig(corp, "127.0.0.1", "+norec", "portal."+region)
+	p.wait("the stream goes on", `document.querySelector('#journal tbody').textContent.includes('portal.')`)
+	p.expect("ERR_")
 }
 
 // TestToken opens a page that wants a token, and changes something there.

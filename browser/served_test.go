@@ -91,6 +91,7 @@ type served struct {
 	t    *testing.T
 	port int
 	page string // its address, without a path
+	args []string
 }
 
 // serve serves the sample stamp until the end of the test.
@@ -106,9 +107,16 @@ func serve(t *testing.T, flags ...string) *served {
 // a token.
 func begin(t *testing.T, port int, api string, flags ...string) *served {
 	t.Helper()
-	s := &served{t: t, port: port, page: "http://" + api}
-	s.process = start(t, append([]string{os.Getenv("STAMPDNS"), "serve"}, flags...)...)
-	until(t, "stampdns serves", func() bool {
+	s := &served{t: t, port: port, page: "http://" + api, args: append([]string{os.Getenv("STAMPDNS"), "serve"}, flags...)}
+	s.again()
+	return s
+}
+
+// again starts the server, which does not run, as before.
+func (s *served) again() {
+	s.t.Helper()
+	s.process = start(s.t, s.args...)
+	until(s.t, "stampdns serves", func() bool {
 		response, err := http.Get(s.page + "/api/v1/status")
 		if err != nil {
 			return false
@@ -116,7 +124,6 @@ func begin(t *testing.T, port int, api string, flags ...string) *served {
 		response.Body.Close()
 		return response.StatusCode == http.StatusOK || response.StatusCode == http.StatusUnauthorized
 	})
-	return s
 }
 
 // get reads a path of the API.
