@@ -18,8 +18,8 @@ import (
 )
 
 // stampdns is this repository's server, with what it is made for turned on:
-// metrics, the observation of how queries come, the journal, the probe, and faults
-// that wait for rules. One that is not timed serves profiles as well.
+// metrics, the observation of how queries come, the journal, the status page, the
+// probe, and faults that wait for rules. One that is not timed serves profiles as well.
 func stampdns(command string, profiled bool) *program {
 	return ours(ourName, command, profiled, true)
 }
@@ -37,7 +37,7 @@ func metricsOnly(command string) *program {
 func observers(observing, stamp bool) []string {
 	switch {
 	case observing:
-		return []string{"    delegation {", "        resolver load 127.0.0.0/8", "    }", "    journal", "    fault"}
+		return []string{"    delegation {", "        resolver load 127.0.0.0/8", "    }", "    journal", "    status", "    fault", "    api 127.0.0.1:0"}
 	case stamp:
 		return []string{"    probe off"}
 	}

@@ -45,7 +45,7 @@ func (c *config) lines() []string {
 		bind,
 		"prometheus " + s.metrics.String(), "health " + s.health.String(), "ready " + s.ready.String(),
 		"errors", "reload 2s 1s",
-		"delegation {", "resolver local 127.0.0.1", "}", "journal 1000", "fault",
+		"delegation {", "resolver local 127.0.0.1", "}", "journal 1000", "fault", "api 127.0.0.1:0", "status",
 		"acl {", "block net " + strings.Join(c.blocked, " "), "allow", "}",
 		"stamp {",
 	}
