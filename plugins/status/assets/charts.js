@@ -87,9 +87,26 @@ function chart(node, kind) {
 
   return {
     show(next) {
-      history = next;
+      history = observed(next);
       draw();
     },
+  };
+}
+
+const shortest = 60; // steps of a chart, even if less is known
+
+/** observed is a history without the time before the server was started. */
+function observed(history) {
+  const all = Object.values(history.paths);
+  const steps = Math.max(0, ...all.map((values) => values.length));
+  let first = 0;
+  while (first < steps && all.every((values) => values[first] === null)) first++;
+  const cut = Math.max(0, Math.min(first - 1, steps - shortest));
+  const tails = (series) => Object.fromEntries(Object.entries(series).map(([name, values]) => [name, values.slice(cut)]));
+  return {
+    step_seconds: history.step_seconds,
+    from: new Date(new Date(history.from).getTime() + cut * history.step_seconds * 1000).toISOString(),
+    paths: tails(history.paths), rcodes: tails(history.rcodes), latency_us: tails(history.latency_us),
   };
 }
 
@@ -108,8 +125,14 @@ function plan(history, kind, width) {
     series, steps, width, ticks,
     x: (i) => margin.left + (i / (steps - 1)) * (width - margin.left - margin.right),
     y: (v) => height - margin.bottom - (v / top) * (height - margin.top - margin.bottom),
-    times: timeTicks(history.from, history.step_seconds, steps, width < 420 ? 20 : 10),
+    times: timeTicks(history.from, history.step_seconds, steps, minutesApart(steps * history.step_seconds, width)),
   };
+}
+
+/** minutesApart is how many minutes are between two times on the axis. */
+function minutesApart(seconds, width) {
+  const room = Math.max(2, Math.floor(width / 75));
+  return [1, 2, 5, 10, 20, 30].find((minutes) => seconds / 60 / minutes <= room) || 60;
 }
 
 function grid(plot, kind) {
