@@ -332,7 +332,9 @@ func (w *worker) countResolver(t *table, slot int, q *server.Query, f *facts, o 
 		r.countRare(f)
 	}
 	if slot != otherSlot {
-		t.slots[slot].probes.see(o, q, f, r)
+		if f.path == 0 { // who forwards minimizes nothing
+			t.slots[slot].probes.see(o, q, f, r)
+		}
 		o.known.see(o, w, slot, r, q, f)
 	} else {
 		o.strangers.see(o, w, slot, r, q, f)

@@ -62,7 +62,7 @@ func chosen(key uint64) bool { return key>>8%refetchOneIn == 0 }
 
 // passOver says whether the question need not be looked at. w.mu is held.
 func (h *history) passOver(w *worker, key uint64, f *facts) bool {
-	if !w.pace.busy || chosen(key) || f.reply != replyOK || f.tcp != 0 || h.open.Load() > 0 {
+	if !w.pace.busy || chosen(key) || f.reply != replyOK || h.open.Load() > 0 {
 		return false
 	}
 	if w.passed++; f.now-w.pace.noted > second {
@@ -77,6 +77,9 @@ func (h *history) passOver(w *worker, key uint64, f *facts) bool {
 func (h *history) see(o *observer, w *worker, slot int, r *resolverCounts, q *server.Query, f *facts) {
 	key := o.question(q.Type, q.Name, f.src)
 	if h.passOver(w, key, f) {
+		if f.tcp != 0 { // no reply with TC waits for it
+			r.tcpWithoutTC++
+		}
 		return
 	}
 	s := &h.shards[key>>32&uint64(len(h.shards)-1)]

@@ -185,6 +185,12 @@ func TestBusy(t *testing.T) {
 	l.now += second
 	w.pace.add(l.now)
 	all(good)
+	overTCP := good
+	overTCP.tcp = 1
+	ask(names[0], overTCP)
+	if w.passed--; r.tcpWithoutTC != 1 {
+		t.Errorf("%d queries over TCP without TC, want 1", r.tcpWithoutTC)
+	}
 	if w.passed != most || ratios() != looked {
 		t.Fatalf("%d of %d passed over, %d ratios", w.passed, len(names), ratios())
 	}
