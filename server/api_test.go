@@ -217,7 +217,15 @@ func TestAPIGuard(t *testing.T) {
 		"other origin":       {false, "PUT", "/api/v1/read", "{}", []string{asJSON, "Origin: https://www.contoso.com"}, 403, "pages of other sites"},
 		"other site, token":  {true, "DELETE", "/api/v1/hello/a", "", []string{bearer, "Sec-Fetch-Site: same-site"}, 403, "pages of other sites"},
 		"own page":           {false, "DELETE", "/api/v1/hello/a", "", []string{"Sec-Fetch-Site: same-origin"}, 200, "a"},
-		"other site, safely": {false, "GET", "/api/v1/hello/a", "", []string{"Sec-Fetch-Site: cross-site"}, 200, "a"},
+		"other site reads":   {false, "GET", "/api/v1/hello/a", "", []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"}, 403, "pages of other sites"},
+		"sister site reads":  {false, "GET", "/api/v1/hello/a", "", []string{"Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"}, 403, "pages of other sites"},
+		"other origin reads": {false, "GET", "/api/v1/hello/a", "", []string{"Origin: https://www.contoso.com"}, 403, "pages of other sites"},
+		"no origin reads":    {true, "GET", "/api/v1/hello/a", "", []string{password, "Origin: null"}, 403, "pages of other sites"},
+		"frame":              {false, "GET", "/", "", []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"}, 403, "pages of other sites"},
+		"link":               {true, "GET", "/api/v1/hello/a", "", []string{password, "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, 200, "a"},
+		"form as a link":     {false, "DELETE", "/api/v1/hello/a", "", []string{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, 403, "pages of other sites"},
+		"typed address":      {false, "GET", "/api/v1/hello/a", "", []string{"Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, 200, "a"},
+		"own page reads":     {false, "GET", "/api/v1/hello/a", "", []string{"Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"}, 200, "a"},
 		"too long":           {false, "PUT", "/api/v1/read", large, []string{asJSON}, 413, "longer than 65536 octets"},
 
 		"no such path":   {false, "GET", "/api/v1/nothing", "", nil, 404, "there is no /api/v1/nothing"},
@@ -232,7 +240,8 @@ func TestAPIGuard(t *testing.T) {
 			if r.status >= 400 {
 				r.fault(t)
 			}
-			if r.header.Get("Cache-Control") != "no-store" || r.header.Get("X-Content-Type-Options") != "nosniff" {
+			if r.header.Get("Cache-Control") != "no-store" || r.header.Get("X-Content-Type-Options") != "nosniff" ||
+				r.header.Get("Content-Security-Policy") != "default-src 'none'; frame-ancestors 'none'" || r.header.Get("Cross-Origin-Resource-Policy") != "same-origin" {
 				t.Errorf("headers %v", r.header)
 			}
 			scheme := ""

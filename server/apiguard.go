@@ -32,8 +32,7 @@ func newAPIGuard(s *Server, p apiPoint, routes *http.ServeMux) *apiGuard {
 
 // ServeHTTP answers a request, with JSON whatever is wrong.
 func (g *apiGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	lockUp(w.Header())
 	response := &apiResponse{ResponseWriter: w}
 	defer g.salvage(response, r)
 	if !g.admit(response, r) {
@@ -59,6 +58,15 @@ func (g *apiGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.route(response, r)
 }
 
+// lockUp sets the headers of every answer, whatever is wrong: no page may frame or
+// load it, and what is in it is never run. Handlers may set others.
+func lockUp(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("X-Content-Type-Options", "nosniff")
+}
+
 // isSafe says whether requests of a method change nothing (RFC 9110 section 9.2.1).
 func isSafe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
@@ -79,11 +87,26 @@ func (g *apiGuard) admit(w http.ResponseWriter, r *http.Request) bool {
 		WriteAPIError(w, http.StatusUnauthorized, "%s", fault)
 		return false
 	}
-	if err := g.origin.Check(r); err != nil {
-		WriteAPIError(w, http.StatusForbidden, "pages of other sites may not change anything here: %v", err)
+	if err := g.foreign(r); err != nil {
+		WriteAPIError(w, http.StatusForbidden, "pages of other sites may not ask here or change anything: %v", err)
 		return false
 	}
 	return true
+}
+
+// foreign says why a request is one of another site's page, nil if it is none. Such a
+// page can read no answer, but what it asks for holds slots, and following the journal
+// never ends. A link from elsewhere that somebody follows is all right.
+func (g *apiGuard) foreign(r *http.Request) error {
+	if !isSafe(r.Method) {
+		return g.origin.Check(r)
+	}
+	if r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document" {
+		return nil
+	}
+	write := *r // the check lets all pass that changes nothing
+	write.Method = http.MethodPost
+	return g.origin.Check(&write)
 }
 
 // unauthorized says what is wrong with a request's credentials, "" for nothing, and
