@@ -78,24 +78,32 @@ func filters() []string { return []string{"resolver", "name", "type", "path", "r
 
 // getPage answers with the page as of now.
 func (c *config) getPage(w http.ResponseWriter, r *http.Request) {
-	select {
-	case c.rendering <- struct{}{}:
-		defer func() { <-c.rendering }()
-	default:
-		w.Header().Set("Retry-After", "1")
-		server.WriteAPIError(w, http.StatusServiceUnavailable, "%d pages are being made, which is the most: try again in a second", maxRenderings)
-		return
-	}
 	var body bytes.Buffer
-	doc := c.document(r.Context(), r.URL.Query())
-	if err := c.templates().Execute(&body, doc); err != nil {
-		server.WriteAPIError(w, http.StatusInternalServerError, "the page cannot be made: %s", err)
+	if !c.render(&body, w, r) {
 		return
 	}
 	secure(w.Header())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	w.Write(body.Bytes()) // that the client is gone is not of interest
+}
+
+// render makes the page, or says why not. A client that is slow to read keeps none
+// from being made.
+func (c *config) render(body *bytes.Buffer, w http.ResponseWriter, r *http.Request) bool {
+	select {
+	case c.rendering <- struct{}{}:
+		defer func() { <-c.rendering }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		server.WriteAPIError(w, http.StatusServiceUnavailable, "%d pages are being made, which is the most: try again in a second", maxRenderings)
+		return false
+	}
+	if err := c.templates().Execute(body, c.document(r.Context(), r.URL.Query())); err != nil {
+		server.WriteAPIError(w, http.StatusInternalServerError, "the page cannot be made: %s", err)
+		return false
+	}
+	return true
 }
 
 // document collects what the page shows.
@@ -105,6 +113,9 @@ func (c *config) document(ctx context.Context, values url.Values) *pageDoc {
 	for _, name := range filters() {
 		if text := values.Get(name); text != "" {
 			doc.Filter[name] = text
+			if name == "name" && !strings.Contains(text, "*") {
+				text = "*" + text + "*" // a part is enough, as it is for the script
+			}
 			query.Set(name, text)
 		}
 	}

@@ -4,10 +4,13 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
@@ -263,7 +266,7 @@ func TestFilter(t *testing.T) {
 	s.ask(1, "portal.east.cloud.fabrikam.com.", true)
 	s.ask(1, "nothing.east.cloud.fabrikam.com.", false)
 	for query, want := range map[string]int{
-		"": 2, "?rcode=NXDOMAIN": 1, "?name=portal.*": 1, "?path=iterative": 1, "?resolver=lab&type=A": 2, "?resolver=corp": 0, "?limit=1&order=oldest": 2, "?name=": 2,
+		"": 2, "?rcode=NXDOMAIN": 1, "?name=portal.*": 1, "?name=portal": 1, "?name=ort": 1, "?name=ort*": 0, "?path=iterative": 1, "?resolver=lab&type=A": 2, "?resolver=corp": 0, "?limit=1&order=oldest": 2, "?name=": 2,
 	} {
 		n := checkForm(t, s.get("/"+query))
 		if got := len(n.id(t, "journal").all("data-id", "*")); got != want {
@@ -349,6 +352,31 @@ func TestTooMany(t *testing.T) {
 	c.getPage(w, nil)
 	if w.status != http.StatusServiceUnavailable || w.header.Get("Retry-After") != "1" {
 		t.Errorf("%d %s", w.status, w.body.String())
+	}
+}
+
+// slowReader looks, while it takes a page, how many are being made.
+type slowReader struct {
+	recorder
+	making func() int
+	most   int
+}
+
+func (r *slowReader) Write(b []byte) (int, error) {
+	r.most = max(r.most, r.making())
+	return r.recorder.Write(b)
+}
+
+// TestSlowReader: who takes a page slowly keeps nobody else from having one.
+func TestSlowReader(t *testing.T) {
+	c := &config{
+		rendering: make(chan struct{}, 1), templates: sync.OnceValue(newTemplates), client: client{http.NotFoundHandler()},
+		observer: newObserver(1, time.Now()), now: time.Now, ready: func() error { return nil },
+	}
+	w := &slowReader{recorder: recorder{header: make(http.Header), status: http.StatusOK}, making: func() int { return len(c.rendering) }}
+	c.getPage(w, httptest.NewRequest("GET", "/", nil))
+	if w.status != http.StatusOK || w.body.Len() == 0 || w.most != 0 {
+		t.Errorf("status %d, %d octets; %d pages are being made while this one is taken", w.status, w.body.Len(), w.most)
 	}
 }
 
