@@ -58,9 +58,10 @@ export function stream(show) {
     });
     source.onerror = () => {
       if (s.source !== source) return;
-      tell('connection lost, trying again …', 'lost');
       // A browser gives up after an answer that is an error.
-      if (source.readyState === EventSource.CLOSED) s.retry = setTimeout(open, 3000);
+      const refused = source.readyState === EventSource.CLOSED;
+      tell(refused ? 'no stream: too many may be open, trying again …' : 'connection lost, trying again …', 'lost');
+      if (refused) s.retry = setTimeout(open, 3000);
     };
   }
 
