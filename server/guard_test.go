@@ -136,6 +136,9 @@ func TestOnDrain(t *testing.T) {
 // it is not any more by the time that somebody asks.
 func TestRest(t *testing.T) {
 	if !canRefuse {
+		if runtime.GOOS == "linux" {
+			t.Fatal("Linux can refuse connections")
+		}
 		t.Skip("the system cannot refuse connections")
 	}
 	tcp := newLab().start(t, ".:0 {\n bind 127.0.0.1\n say hello\n}").open()[0].tcp

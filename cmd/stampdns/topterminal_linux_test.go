@@ -34,7 +34,7 @@ func startOnTerminal(t *testing.T, env []string, args ...string) *onTerminal {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no terminals here: %v", err)
+		t.Fatalf("this test needs a terminal of its own, from /dev/ptmx and /dev/pts: %v", err)
 	}
 	t.Cleanup(func() { master.Close() })
 	fd := int(master.Fd())
@@ -47,7 +47,7 @@ func startOnTerminal(t *testing.T, env []string, args ...string) *onTerminal {
 	}
 	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no terminals here: %v", err)
+		t.Fatalf("this test needs a terminal of its own, from /dev/ptmx and /dev/pts: %v", err)
 	}
 	t.Cleanup(func() { slave.Close() })
 	o := &onTerminal{t: t, master: master, slave: slave, shown: new(safeBuffer), stderr: new(safeBuffer), stopped: make(chan error, 1)}

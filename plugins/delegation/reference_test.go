@@ -1,10 +1,13 @@
 package delegation
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,8 +74,11 @@ func askFrom(t *testing.T, s *stamp, network, source string, to int, m *dns.Msg)
 		d.LocalAddr = &net.TCPAddr{IP: ip}
 	}
 	conn, err := d.Dial(network, s.Addrs()[to].String())
+	if errors.Is(err, syscall.EADDRNOTAVAIL) && runtime.GOOS != "linux" {
+		t.Skipf("this host has no address %s", source) // Linux has all of 127.0.0.0/8
+	}
 	if err != nil {
-		t.Skipf("this host has no address %s: %v", source, err)
+		t.Fatal(err)
 	}
 	c := &dns.Conn{Conn: conn}
 	defer c.Close()
